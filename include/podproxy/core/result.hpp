@@ -21,6 +21,9 @@ class [[nodiscard]] result {
 public:
     using value_type = T;
 
+    /// No value yet: `errc::unavailable`. Asio needs it, to have something to hand over beside an exception.
+    result() noexcept : result(errc::unavailable) {}
+
     template <class U = T>
         requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::remove_cvref_t<U>, result> &&
                  !std::is_same_v<std::remove_cvref_t<U>, std::error_code> &&
