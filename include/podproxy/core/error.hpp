@@ -138,6 +138,7 @@ enum class errc {
     timed_out,       ///< A deadline of ours passed.
     cancelled,       ///< The operation was given up on purpose.
     unavailable,     ///< What is needed is not there now.
+    malformed,       ///< Text or bytes that do not follow their grammar.
 };
 
 inline std::string_view errc_domain(errc) noexcept { return "podproxy"; }
@@ -152,6 +153,7 @@ inline std::string_view describe(errc e) noexcept
     case errc::timed_out: return "timed out";
     case errc::cancelled: return "cancelled";
     case errc::unavailable: return "not available now";
+    case errc::malformed: return "not in the expected form";
     }
     return "unknown error";
 }
@@ -160,7 +162,8 @@ inline cond condition(errc e) noexcept
 {
     switch (e) {
     case errc::end_of_stream: return cond::end_of_stream;
-    case errc::truncated: return cond::malformed;
+    case errc::truncated:
+    case errc::malformed: return cond::malformed;
     case errc::buffer_full: return cond::too_large;
     case errc::timed_out: return cond::timed_out;
     case errc::cancelled: return cond::cancelled;
