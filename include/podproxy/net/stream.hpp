@@ -68,12 +68,28 @@ public:
 /// Owner of a stream of any kind.
 using any_stream = std::unique_ptr<stream>;
 
+namespace detail {
+
+/// Starts a wait; knows its executor, which `asio::cancel_after` asks for.
+struct initiate_wait {
+    using executor_type = executor;
+    stream* self;
+    executor_type get_executor() const { return self->get_executor(); }
+
+    template <class Handler>
+    void operator()(Handler&& handler, wait_kind kind) const
+    {
+        self->async_wait(kind, std::forward<Handler>(handler));
+    }
+};
+
+} // namespace detail
+
 /// `stream::async_wait` for any completion token: `auto [ec] = co_await async_wait(s, wait_kind::read, asio::as_tuple(use_awaitable))`.
 template <class Token>
 auto async_wait(stream& s, wait_kind kind, Token&& token)
 {
-    return asio::async_initiate<Token, void(std::error_code)>(
-        [](auto handler, stream* self, wait_kind what) { self->async_wait(what, std::move(handler)); }, token, &s, kind);
+    return asio::async_initiate<Token, void(std::error_code)>(detail::initiate_wait{&s}, token, kind);
 }
 
 /** Read at least one byte.

@@ -40,20 +40,6 @@ private:
     bool used_ = false;
 };
 
-template <class T>
-struct wait_allocator {
-    using value_type = T;
-    wait_memory* memory;
-    explicit wait_allocator(wait_memory* m) noexcept : memory(m) {}
-    template <class U>
-    wait_allocator(wait_allocator<U> const& o) noexcept : memory(o.memory)
-    {
-    }
-    T* allocate(std::size_t n) { return static_cast<T*>(memory->take(n * sizeof(T))); }
-    void deallocate(T* p, std::size_t) noexcept { memory->give(p); }
-    friend bool operator==(wait_allocator const& a, wait_allocator const& b) noexcept { return a.memory == b.memory; }
-};
-
 /** One pair of streams. Counts its references (the engine's list and every wait in flight), because the memory of a wait lies
     inside and must outlive it. */
 class relay {
@@ -73,23 +59,57 @@ class relay {
         wait_memory memory;
     };
 
+    /// A counted reference.
+    class reference {
+    public:
+        explicit reference(relay* r) noexcept : relay_(r) { ++relay_->references_; }
+        reference(reference&& o) noexcept : relay_(std::exchange(o.relay_, nullptr)) {}
+        reference(reference const& o) noexcept : relay_(o.relay_)
+        {
+            if (relay_) ++relay_->references_;
+        }
+        reference& operator=(reference o) noexcept
+        {
+            std::swap(relay_, o.relay_);
+            return *this;
+        }
+        ~reference()
+        {
+            if (relay_) relay_->release();
+        }
+        relay* operator->() const noexcept { return relay_; }
+
+    private:
+        relay* relay_;
+    };
+
+    /// Allocates in the relay. Counts as a reference too: memory is given back after the handler in it has gone.
+    template <class T>
+    struct wait_allocator {
+        using value_type = T;
+        reference self;
+        std::uint8_t which;
+
+        wait_allocator(reference r, std::uint8_t w) noexcept : self(std::move(r)), which(w) {}
+        template <class U>
+        wait_allocator(wait_allocator<U> const& o) noexcept : self(o.self), which(o.which)
+        {
+        }
+        T* allocate(std::size_t n) { return static_cast<T*>(self->directions_[which].memory.take(n * sizeof(T))); }
+        void deallocate(T* p, std::size_t) noexcept { self->directions_[which].memory.give(p); }
+        friend bool operator==(wait_allocator const& a, wait_allocator const& b) noexcept
+        {
+            return a.self.operator->() == b.self.operator->() && a.which == b.which;
+        }
+    };
+
     struct on_ready {
         using allocator_type = wait_allocator<void>;
 
-        relay* self;
+        reference self;
         std::uint8_t which;
 
-        on_ready(relay* r, std::uint8_t w) noexcept : self(r), which(w) { ++self->references_; }
-        on_ready(on_ready&& o) noexcept : self(std::exchange(o.self, nullptr)), which(o.which) {}
-        on_ready(on_ready const& o) noexcept : self(o.self), which(o.which)
-        {
-            if (self) ++self->references_;
-        }
-        ~on_ready()
-        {
-            if (self) self->release();
-        }
-        allocator_type get_allocator() const noexcept { return allocator_type(&self->directions_[which].memory); }
+        allocator_type get_allocator() const noexcept { return {self, which}; }
         void operator()(std::error_code)
         {
             if (self->engine_) self->pump(which); // an error of the wait shows again, with its reason, in read or write
@@ -196,9 +216,9 @@ private:
         direction& d = directions_[which];
         stream& s = kind == wait_kind::read ? *d.from : *d.to;
         if (tcp_socket* plain = s.plain_socket())
-            plain->async_wait(kind == wait_kind::read ? tcp_socket::wait_read : tcp_socket::wait_write, on_ready(this, which));
+            plain->async_wait(kind == wait_kind::read ? tcp_socket::wait_read : tcp_socket::wait_write, on_ready{reference(this), which});
         else
-            s.async_wait(kind, stream::wait_handler(on_ready(this, which)));
+            s.async_wait(kind, stream::wait_handler(on_ready{reference(this), which}));
     }
 
     void read_failed(std::uint8_t which, std::error_code ec)
