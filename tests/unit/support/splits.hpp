@@ -51,7 +51,7 @@ template <class Decode>
 auto check_all_splits(bytes_view bytes, Decode decode)
 {
     auto const expected = decode(pieces(bytes).cut_rest().views());
-    for (std::size_t const step : {1, 2, 3, 7}) {
+    for (std::size_t const step : {1u, 2u, 3u, 7u}) {
         pieces p(bytes);
         while (!p.empty()) p.cut(step);
         INFO("in pieces of " << step);
