@@ -1,0 +1,3 @@
+module podproxy.test/images
+
+go 1.24
