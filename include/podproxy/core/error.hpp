@@ -31,6 +31,16 @@ struct std::is_error_condition_enum<podproxy::cond> : std::true_type {};
 
 namespace podproxy {
 
+/// Whether the operating system is the source of `ec`, whoever reports it: Asio has a category of its own for these.
+inline bool is_from_system(std::error_code ec) noexcept
+{
+    std::string_view const category = ec.category().name();
+    return category == "system" || category == "generic" || category == "asio.system";
+}
+
+/// Whether `ec` is this error of the operating system. Asio's own category does not compare with `std::errc`.
+inline bool is_system_error(std::error_code ec, std::errc e) noexcept { return ec.value() == static_cast<int>(e) && is_from_system(ec); }
+
 namespace detail {
 
 inline bool system_code_is(int value, cond c) noexcept
@@ -77,10 +87,9 @@ public:
     }
     bool equivalent(std::error_code const& ec, int value) const noexcept override
     {
-        if (ec.category() == std::system_category() || ec.category() == std::generic_category())
-            return system_code_is(ec.value(), static_cast<cond>(value));
-        // Asio's own categories (end of file, host not found ...) keep their names for us to recognise.
+        // Asio has categories of its own: known by their names here, where there is no Asio.
         std::string_view const category = ec.category().name();
+        if (is_from_system(ec)) return system_code_is(ec.value(), static_cast<cond>(value));
         if (category == "asio.misc" && ec.value() == 2) return static_cast<cond>(value) == cond::end_of_stream;
         if (category == "asio.netdb" && ec.value() == 1) return static_cast<cond>(value) == cond::not_found;
         if (category == "asio.netdb" || category == "asio.addrinfo") return static_cast<cond>(value) == cond::unavailable;

@@ -104,15 +104,15 @@ private:
 
     static bool out_of_resources(std::error_code ec) noexcept
     {
-        return ec == std::errc::too_many_files_open || ec == std::errc::too_many_files_open_in_system ||
-               ec == std::errc::no_buffer_space || ec == std::errc::not_enough_memory;
+        return is_system_error(ec, std::errc::too_many_files_open) || is_system_error(ec, std::errc::too_many_files_open_in_system) ||
+               is_system_error(ec, std::errc::no_buffer_space) || is_system_error(ec, std::errc::not_enough_memory);
     }
     /// Errors of the connection that would have been accepted, accept(2): the next one may be fine.
     static bool one_client_only(std::error_code ec) noexcept
     {
-        return ec == std::errc::connection_aborted || ec == std::errc::connection_reset || ec == std::errc::protocol_error ||
-               ec == std::errc::network_down || ec == std::errc::network_unreachable || ec == std::errc::host_unreachable ||
-               ec == std::errc::interrupted || ec == std::errc::operation_not_permitted || ec == std::errc::timed_out;
+        return is_system_error(ec, std::errc::connection_aborted) || is_system_error(ec, std::errc::connection_reset) || is_system_error(ec, std::errc::protocol_error) ||
+               is_system_error(ec, std::errc::network_down) || is_system_error(ec, std::errc::network_unreachable) || is_system_error(ec, std::errc::host_unreachable) ||
+               is_system_error(ec, std::errc::interrupted) || is_system_error(ec, std::errc::operation_not_permitted) || is_system_error(ec, std::errc::timed_out);
     }
 
     tcp_acceptor acceptor_;

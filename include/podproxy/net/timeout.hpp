@@ -5,6 +5,9 @@
 #include <podproxy/net/asio.hpp>
 #include <asio/error.hpp>
 #include <chrono>
+#include <exception>
+#include <optional>
+#include <system_error>
 #include <utility>
 
 namespace podproxy::net {
@@ -29,14 +32,20 @@ template <class T>
 awaitable<result<T>> with_deadline(awaitable<result<T>> work, clock::duration limit)
 {
     auto ex = co_await asio::this_coro::executor;
+    std::optional<result<T>> out;
+    std::exception_ptr thrown;
     try {
-        co_return co_await asio::co_spawn(ex, std::move(work), asio::cancel_after(limit, use_awaitable));
+        out.emplace(co_await asio::co_spawn(ex, std::move(work), asio::cancel_after(limit, use_awaitable)));
+        if (*out || out->error() != asio::error::operation_aborted) co_return *std::move(out);
     } catch (std::system_error const& e) {
         if (e.code() != asio::error::operation_aborted) throw;
-        auto const state = co_await asio::this_coro::cancellation_state;
-        if (state.cancelled() != asio::cancellation_type::none) throw;
+        thrown = std::current_exception();
     }
-    co_return errc::timed_out;
+    // The work was cancelled, and told so by a value or by an exception: by the limit, or by whoever cancels us?
+    auto const state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() == asio::cancellation_type::none) co_return errc::timed_out;
+    if (thrown) std::rethrow_exception(thrown);
+    co_return *std::move(out);
 }
 
 } // namespace detail

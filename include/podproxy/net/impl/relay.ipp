@@ -271,7 +271,7 @@ private:
         if (!done) {
             if (done.error() == errc::would_block) return step::wait_write;
             // A peer that has gone altogether is found by the other direction; it still ends this one.
-            if (done.error() != std::errc::not_connected) {
+            if (!is_system_error(done.error(), std::errc::not_connected)) {
                 write_failed(which, done.error());
                 return step::over;
             }

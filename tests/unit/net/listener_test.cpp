@@ -1,0 +1,229 @@
+#include <podproxy/net/listener.hpp>
+#include <podproxy/net/pipe_pool.hpp>
+#include <podproxy/net/tcp_stream.hpp>
+#include <support/spawned.hpp>
+#include <asio/read.hpp>
+#include <asio/write.hpp>
+#include <catch2/catch_test_macros.hpp>
+#include <array>
+#include <vector>
+
+#if defined(__unix__)
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_SANITIZER 1
+#endif
+#endif
+
+using namespace podproxy;
+using asio::ip::tcp;
+
+namespace {
+tcp::endpoint any_loopback_port() { return {asio::ip::address_v4::loopback(), 0}; }
+
+result<net::tcp_socket> accept_one(asio::io_context& ctx, net::listener& l)
+{
+    test::spawned<result<net::tcp_socket>> s(ctx, l.accept());
+    for (int i = 0; i < 200 && !s.done(); ++i) {
+        ctx.restart();
+        ctx.run_one_for(std::chrono::milliseconds(50));
+    }
+    return std::move(s.value());
+}
+} // namespace
+
+TEST_CASE("listener: accepts clients that were there before and ones that come later")
+{
+    asio::io_context ctx(1);
+    auto l = net::listener::open(ctx.get_executor(), any_loopback_port());
+    REQUIRE(l);
+    net::tcp_socket early(ctx), late(ctx);
+    early.connect(l->local_endpoint());
+    auto first = accept_one(ctx, *l);
+    REQUIRE(first);
+    CHECK(first->remote_endpoint() == early.local_endpoint());
+
+    test::spawned<result<net::tcp_socket>> s(ctx, l->accept());
+    s.run();
+    CHECK_FALSE(s.done());
+    late.connect(l->local_endpoint());
+    while (!s.done()) {
+        ctx.restart();
+        ctx.run_one_for(std::chrono::milliseconds(50));
+    }
+    CHECK(s.value().has_value());
+}
+
+TEST_CASE("listener: a port that is taken is an error, and so is a foreign address")
+{
+    asio::io_context ctx(1);
+    auto l = net::listener::open(ctx.get_executor(), any_loopback_port());
+    REQUIRE(l);
+    auto again = net::listener::open(ctx.get_executor(), l->local_endpoint());
+    REQUIRE_FALSE(again);
+    CHECK(is_system_error(again.error(), std::errc::address_in_use));
+    auto foreign = net::listener::open(ctx.get_executor(), {asio::ip::make_address("192.0.2.1"), 0});
+    REQUIRE_FALSE(foreign);
+    CHECK(is_system_error(foreign.error(), std::errc::address_not_available));
+}
+
+TEST_CASE("listener: close and cancellation end an accept")
+{
+    asio::io_context ctx(1);
+    auto l = net::listener::open(ctx.get_executor(), any_loopback_port());
+    REQUIRE(l);
+    {
+        test::spawned<result<net::tcp_socket>> s(ctx, l->accept());
+        s.run();
+        s.cancel().run();
+        CHECK(s.error() == asio::error::operation_aborted);
+    }
+    test::spawned<result<net::tcp_socket>> s(ctx, l->accept());
+    s.run();
+    l->close();
+    s.run();
+    CHECK(s.error() == asio::error::operation_aborted);
+}
+
+#if defined(__unix__)
+TEST_CASE("listener: without descriptors it rests, loses nobody, and goes on when there are some")
+{
+#if defined(UNDER_SANITIZER)
+    SKIP("the sanitizer checks memory through a pipe and needs descriptors itself");
+#endif
+    asio::io_context ctx(1);
+    net::listener_config config;
+    config.exhausted_pause = std::chrono::milliseconds(5);
+    auto l = net::listener::open(ctx.get_executor(), any_loopback_port(), config);
+    REQUIRE(l);
+    int reports = 0;
+    l->on_exhausted([&](std::error_code ec) {
+        ++reports;
+        CHECK(is_system_error(ec, std::errc::too_many_files_open));
+    });
+    net::tcp_socket client(ctx);
+    client.connect(l->local_endpoint());
+
+    rlimit before{};
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    int const highest = ::dup(0);
+    ::close(highest);
+    rlimit few = before;
+    few.rlim_cur = static_cast<rlim_t>(highest); // not one more
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    test::spawned<result<net::tcp_socket>> s(ctx, l->accept());
+    for (int i = 0; i < 10 && reports == 0; ++i) {
+        ctx.restart();
+        ctx.run_one_for(std::chrono::milliseconds(50));
+    }
+    bool const rested = !s.done();
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    CHECK(rested);
+    CHECK(reports == 1);
+    for (int i = 0; i < 100 && !s.done(); ++i) {
+        ctx.restart();
+        ctx.run_one_for(std::chrono::milliseconds(50));
+    }
+    REQUIRE(s.done());
+    CHECK(s.value().has_value());
+}
+#endif
+
+TEST_CASE("tcp stream: reads, writes, half-closes and tells the end from a reset")
+{
+    asio::io_context ctx(1);
+    auto l = net::listener::open(ctx.get_executor(), any_loopback_port());
+    net::tcp_socket peer(ctx);
+    peer.connect(l->local_endpoint());
+    auto accepted = accept_one(ctx, *l);
+    REQUIRE(accepted);
+    net::tcp_stream s(std::move(*accepted));
+    CHECK(s.plain_socket() != nullptr);
+    CHECK_FALSE(s.lends_views());
+
+    std::array<std::uint8_t, 64> buf{};
+    CHECK(s.try_read(buf).error() == podproxy::errc::would_block);
+    CHECK(*s.try_write(as_bytes("hello")) == 5);
+    std::array<char, 5> got{};
+    asio::read(peer, asio::buffer(got));
+    CHECK(std::string_view(got.data(), got.size()) == "hello");
+
+    asio::write(peer, asio::buffer(std::string_view("abc")));
+    test::spawned<result<std::size_t>> read(ctx, net::read_some(s, buf));
+    while (!read.done()) {
+        ctx.restart();
+        ctx.run_one_for(std::chrono::milliseconds(50));
+    }
+    CHECK(*read.value() == 3);
+
+    SECTION("end of stream after the peer's half-close, and our direction still works")
+    {
+        peer.shutdown(net::tcp_socket::shutdown_send);
+        test::spawned<result<std::size_t>> end(ctx, net::read_some(s, buf));
+        while (!end.done()) {
+            ctx.restart();
+            ctx.run_one_for(std::chrono::milliseconds(50));
+        }
+        CHECK(end.error() == podproxy::errc::end_of_stream);
+        CHECK(*s.try_write(as_bytes("x")) == 1);
+        CHECK(s.shutdown_send());
+    }
+    SECTION("our reset is a reset for the peer")
+    {
+        s.reset();
+        std::error_code ec;
+        peer.read_some(asio::buffer(got), ec);
+        CHECK(ec == asio::error::connection_reset);
+        CHECK_FALSE(s.try_read(buf));
+    }
+}
+
+#if defined(__linux__)
+TEST_CASE("pipe pool: hands out pipes of the asked size, keeps a few, and says no past its limit")
+{
+    net::pipe_pool_config config;
+    config.most = 3;
+    config.spare = 1;
+    net::pipe_pool pool(config);
+    auto a = pool.take(), b = pool.take(), c = pool.take();
+    REQUIRE(a);
+    REQUIRE(c);
+    CHECK(::fcntl(a->write_end(), F_GETPIPE_SZ) >= static_cast<int>(config.pipe_size));
+    CHECK_FALSE(pool.take());
+    CHECK(pool.in_use() == 3);
+    int const fd = a->read_end();
+    pool.give(std::move(*a));
+    pool.give(std::move(*b));
+    CHECK(pool.in_use() == 1);
+    auto again = pool.take();
+    REQUIRE(again);
+    CHECK(again->read_end() == fd);
+    pool.give(std::move(*again));
+    pool.give(std::move(*c));
+    CHECK(pool.in_use() == 0);
+}
+
+TEST_CASE("pipe pool: with no descriptors left it says no and the caller copies")
+{
+#if defined(UNDER_SANITIZER)
+    SKIP("the sanitizer checks memory through a pipe and needs descriptors itself");
+#endif
+    net::pipe_pool pool;
+    rlimit before{};
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    rlimit few = before;
+    few.rlim_cur = 3;
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    bool const got = pool.take().has_value();
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    CHECK_FALSE(got);
+    CHECK(pool.in_use() == 0);
+}
+#endif
