@@ -5,12 +5,7 @@
 
 find_package(asio CONFIG QUIET)
 
-set(asio_candidates)
-if(TARGET asio::asio)
-    get_target_property(asio_candidates asio::asio INTERFACE_INCLUDE_DIRECTORIES)
-    list(TRANSFORM asio_candidates GENEX_STRIP)
-    list(FILTER asio_candidates EXCLUDE REGEX "^$")
-endif()
+set(asio_candidates ${asio_INCLUDE_DIRS})
 if(Asio_INCLUDE_DIR)
     list(PREPEND asio_candidates ${Asio_INCLUDE_DIR})
 endif()

@@ -1,14 +1,22 @@
-# Finds BoringSSL: Debian's android-libboringssl-dev, Conan's package (whose targets are named OpenSSL::SSL and
-# OpenSSL::Crypto), or an installation in CMAKE_PREFIX_PATH.
+# Finds BoringSSL: Conan's package (which is found by the name OpenSSL, and whose targets are OpenSSL::SSL and
+# OpenSSL::Crypto), Debian's android-libboringssl-dev, or an installation in CMAKE_PREFIX_PATH.
 #
 # Gives the targets BoringSSL::SSL and BoringSSL::Crypto. The libraries are outside the dynamic linker's path on Debian;
 # CMake gives our programs the rpath for it.
 
 set(BoringSSL_LIBRARIES_FROM "")
 
-find_package(boringssl CONFIG QUIET)
-if(boringssl_FOUND AND TARGET OpenSSL::SSL AND TARGET OpenSSL::Crypto)
-    set(BoringSSL_LIBRARIES_FROM "the package boringssl")
+# openssl/base.h exists in BoringSSL only, so OpenSSL is never taken by mistake.
+find_package(OpenSSL CONFIG QUIET)
+set(boringssl_package_dir)
+foreach(dir IN LISTS OpenSSL_INCLUDE_DIRS OPENSSL_INCLUDE_DIR)
+    if(EXISTS ${dir}/openssl/base.h)
+        set(boringssl_package_dir ${OpenSSL_DIR})
+    endif()
+endforeach()
+
+if(boringssl_package_dir AND TARGET OpenSSL::SSL AND TARGET OpenSSL::Crypto)
+    set(BoringSSL_LIBRARIES_FROM ${boringssl_package_dir})
     if(NOT TARGET BoringSSL::SSL)
         add_library(BoringSSL::Crypto INTERFACE IMPORTED)
         target_link_libraries(BoringSSL::Crypto INTERFACE OpenSSL::Crypto)
@@ -16,7 +24,6 @@ if(boringssl_FOUND AND TARGET OpenSSL::SSL AND TARGET OpenSSL::Crypto)
         target_link_libraries(BoringSSL::SSL INTERFACE OpenSSL::SSL BoringSSL::Crypto)
     endif()
 else()
-    # openssl/base.h exists in BoringSSL only, so OpenSSL's headers are never taken by mistake.
     find_path(BoringSSL_INCLUDE_DIR openssl/base.h PATH_SUFFIXES android)
     find_library(BoringSSL_SSL_LIBRARY ssl PATH_SUFFIXES android)
     find_library(BoringSSL_CRYPTO_LIBRARY crypto PATH_SUFFIXES android)
