@@ -82,13 +82,20 @@ inline bool is_host(std::string_view host) noexcept
            std::all_of(host.begin(), host.end(), [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != 0x7f; });
 }
 
-/// Is this an IPv4 or IPv6 address (the latter without brackets, possibly with a zone such as `%eth0`)?
+/// The longest zone of an IPv6 address that is taken; names of interfaces have at most 15 bytes.
+inline constexpr std::size_t max_zone_bytes = 63;
+
+/** Is this an IPv4 or IPv6 address? The latter without brackets, possibly with a zone such as `%eth0`, of letters, digits and
+    `- . _ ~` (RFC 6874). */
 inline bool is_ip_literal(std::string_view host) noexcept
 {
-    std::size_t const zone = host.find('%');
-    if (zone == std::string_view::npos) return parse_ipv4(host) || parse_ipv6(host);
-    return zone + 1 < host.size() && parse_ipv6(host.substr(0, zone)) && is_host(host.substr(zone + 1)) &&
-           host.find_first_of("%[]:/", zone + 1) == std::string_view::npos;
+    std::size_t const percent = host.find('%');
+    if (percent == std::string_view::npos) return parse_ipv4(host) || parse_ipv6(host);
+    std::string_view const zone = host.substr(percent + 1);
+    return !zone.empty() && zone.size() <= max_zone_bytes && parse_ipv6(host.substr(0, percent)) &&
+           std::all_of(zone.begin(), zone.end(), [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_' || c == '~';
+           });
 }
 
 /// Read a decimal port without sign or blanks, at most 65535. Zero is read too.

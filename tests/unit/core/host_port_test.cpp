@@ -84,6 +84,16 @@ TEST_CASE("host_port: a host has at most 255 bytes", "[core]")
     CHECK(parse_host_port(std::string(256, 'a') + ":1").error() == host_port_errc::bad_host);
 }
 
+TEST_CASE("host_port: a zone has at most 63 bytes, all of them plain", "[core]")
+{
+    CHECK(parse_host_port("[fe80::1%" + std::string(62, 'z') + "]:1"));
+    CHECK(parse_host_port("[fe80::1%" + std::string(63, 'z') + "]:1"));
+    CHECK(parse_host_port("[fe80::1%" + std::string(64, 'z') + "]:1").error() == host_port_errc::bad_ipv6);
+    CHECK(parse_host_port("[fe80::1%a:b]:1").error() == host_port_errc::bad_ipv6);
+    CHECK(parse_host_port("[fe80::1%a%b]:1").error() == host_port_errc::bad_ipv6);
+    CHECK(parse_host_port("[fe80::1%\xe1]:1").error() == host_port_errc::bad_ipv6);
+}
+
 TEST_CASE("host_port: rules widen what is taken", "[core]")
 {
     host_port_rules const http{.default_port = std::uint16_t{80}, .allow_port_zero = false, .allow_empty_host = false};
