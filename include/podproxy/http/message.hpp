@@ -4,6 +4,7 @@
 #include <podproxy/http/fields.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace podproxy::http {
 
@@ -12,12 +13,16 @@ enum class version { http_1_0, http_1_1 };
 
 constexpr std::string_view to_string(version v) noexcept { return v == version::http_1_0 ? "HTTP/1.0" : "HTTP/1.1"; }
 
-/// A request without its content.
+/// A request without its content. Like `response_head` it has constructors on purpose: GCC 12 destroys an aggregate temporary
+/// twice when it is built inside a `co_await` expression.
 struct request_head {
     std::string method;  ///< Case counts: `GET`.
     std::string target;  ///< As it stands on the wire; `parse_target` takes it apart.
     http::version version = http::version::http_1_1;
     http::fields fields;
+
+    request_head() = default;
+    request_head(std::string m, std::string t, http::fields f = {}) : method(std::move(m)), target(std::move(t)), fields(std::move(f)) {}
 
     friend bool operator==(request_head const&, request_head const&) = default;
 };
@@ -28,6 +33,9 @@ struct response_head {
     std::string reason;    ///< May be empty.
     http::version version = http::version::http_1_1;
     http::fields fields;
+
+    response_head() = default;
+    explicit response_head(unsigned s, http::fields f = {}) : status(s), fields(std::move(f)) {}
 
     friend bool operator==(response_head const&, response_head const&) = default;
 };
