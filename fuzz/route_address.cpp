@@ -68,8 +68,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     check(ascii_lower(host).starts_with(ascii_lower(canonical)));
     if (canonical.size() + 18 <= max_host_bytes) {
         auto const with_suffix = route::parse_address(canonical + ".svc.cluster.local", clusters);
-        check(with_suffix.has_value());
-        check(*with_suffix == *r || canonical.ends_with(".svc") || clusters.find("svc") != nullptr);
+        // Where the cluster itself ends in ".svc", a shorter cluster may match first.
+        check(ascii_lower(canonical).ends_with(".svc") || (with_suffix && *with_suffix == *r));
     }
     return 0;
 }

@@ -44,8 +44,8 @@ using target = std::variant<direct_target, service_target, pod_target>;
         <pod>.<service>.<namespace>.<cluster>     a pod (of a StatefulSet, for instance)
 
     One dot at the end is dropped, then `.svc.cluster.local`, then `.svc`. What then ends in a dot and the name of a known cluster
-    belongs to that cluster; where several match, the longest name wins. If none matches, the host is tried again with its suffix,
-    so that a cluster called `svc` can be reached. Letters of either case mean the same; the parts of an address come back
+    belongs to that cluster; where several match, the longest name wins. If none matches, a dropped suffix is put back and it is
+    tried again, so that a cluster called `svc` can be reached. Letters of either case mean the same; the parts of an address come back
     in small letters, as Kubernetes has them.
 
     IP addresses and names of a single part belong to no cluster, and neither does a host that is a cluster's name and nothing more.

@@ -136,6 +136,7 @@ TEST_CASE("address: a cluster called svc, local or cluster.local can be reached"
     auto const clusters = names({"svc", "local", "cluster.local", "prod"});
     CHECK(told("redis.svc", clusters) == "service redis in svc");
     CHECK(told("redis.prod.svc", clusters) == "service redis in prod"); // the suffix goes first
+    CHECK(told("redis.svc.svc.cluster.local", clusters) == "service redis in svc");
     CHECK(told("redis.cache.svc", clusters) == "service cache/redis in svc");
     CHECK(told("redis.local", clusters) == "service redis in local");
     CHECK(told("redis.cluster.local", clusters) == "service redis in cluster.local");

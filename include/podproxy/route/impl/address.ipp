@@ -73,14 +73,15 @@ inline result<target> parse_address(std::string_view host, cluster_names const& 
     std::string const lower = ascii_lower(host);
     std::string_view name = lower;
     if (name.ends_with('.')) name.remove_suffix(1);
-    std::string_view stripped = name;
-    for (std::string_view const suffix : {".svc.cluster.local", ".svc"})
-        if (stripped.ends_with(suffix)) stripped.remove_suffix(suffix.size());
+    // The host without both suffixes, without the first, and as it is: the first of them that matches counts.
+    std::array<std::string_view, 3> forms{name, name, name};
+    if (forms[1].ends_with(".svc.cluster.local")) forms[1].remove_suffix(std::string_view(".svc.cluster.local").size());
+    forms[0] = forms[1];
+    if (forms[0].ends_with(".svc")) forms[0].remove_suffix(std::string_view(".svc").size());
 
-    auto match = detail::match_cluster(stripped, clusters);
-    if (!match && stripped.size() != name.size()) match = detail::match_cluster(name, clusters);
-    if (!match) return target(direct_target{});
-    return detail::target_in_cluster(*match);
+    for (std::string_view const form : forms)
+        if (auto const match = detail::match_cluster(form, clusters)) return detail::target_in_cluster(*match);
+    return target(direct_target{});
 }
 
 } // namespace podproxy::route
