@@ -1,0 +1,17 @@
+"""The cases, by what they are about.
+
+    passthrough  destinations outside of any cluster                 (no cluster needed)
+    tool         configuration, logs, signals, PAC                   (no cluster needed)
+    badinput     what a client or a file may do wrong                (no cluster needed)
+    routing      names, ports and endpoints
+    traffic      what flows through a connection into a pod
+    access       users, rights, tokens, certificates
+    load         many connections at once, some of which have stopped reading
+    disruption   components, pods and Services that change while podproxy runs; last, since they shake the node
+"""
+import importlib
+
+
+def load() -> None:
+    for name in ("passthrough", "tool", "badinput", "routing", "traffic", "access", "load", "disruption"):
+        importlib.import_module(f"cases.{name}")

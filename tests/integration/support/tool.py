@@ -1,0 +1,118 @@
+"""The podproxy process under test."""
+import json
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+from .cases import check, eventually
+from .servers import unused_port
+
+
+def yaml(value, indent: int = 0) -> str:
+    """Mappings, sequences of scalars, and scalars; text is quoted."""
+    pad, lines = "  " * indent, []
+    for key, item in value.items():
+        if isinstance(item, dict):
+            lines += [f"{pad}{key}:", yaml(item, indent + 1)]
+        elif isinstance(item, list):
+            lines += [f"{pad}{key}:" + ("" if item else " []"), *(f"{pad}  - {json.dumps(entry)}" for entry in item)]
+        else:
+            lines.append(f"{pad}{key}: {json.dumps(item)}")
+    return "\n".join(lines)
+
+
+def environment(folder: Path) -> dict:
+    """Nothing of the caller's: no kubeconfig, no proxy, a home of its own."""
+    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(folder), "LC_ALL": "C.UTF-8",
+            **{name: value for name, value in os.environ.items() if name.endswith(("SAN_OPTIONS", "SYMBOLIZER_PATH"))}}
+
+
+def run_once(binary: Path, folder: Path, *arguments: str, timeout: float = 15) -> subprocess.CompletedProcess:
+    """Runs the program to its end, which it should reach by itself."""
+    return subprocess.run([str(binary), *arguments], capture_output=True, text=True, cwd=folder, env=environment(folder), timeout=timeout)
+
+
+class Podproxy:
+    """A process with a configuration of its own. Every listener is on, on a free port of 127.0.0.1.
+
+    `prefix` is a command that starts the program in another way (setpriv, for example).
+    """
+
+    def __init__(self, binary: Path, folder: Path, kubeconfigs: list[Path], prefix: tuple[str, ...] = (), **settings):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.log_file = folder, folder / "log"
+        self.mixed, self.http, self.pac = (("127.0.0.1", unused_port()) for _ in range(3))
+        self.config = {
+            "listenAddress": "%s:%d" % self.mixed, "httpListenAddress": "%s:%d" % self.http, "pacListenAddress": "%s:%d" % self.pac,
+            "skipDefaultKubeconfig": True, "skipKubeconfigEnv": True, "kubeconfigs": [str(k) for k in kubeconfigs],
+            "log": {"level": "debug", "format": "json"}, **settings,
+        }
+        config_file = folder / "config.yaml"
+        config_file.write_text(yaml(self.config) + "\n")
+        with open(self.log_file, "wb") as log:
+            self.process = subprocess.Popen([*prefix, str(binary), "--config", str(config_file)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            cwd=folder, env=environment(folder))
+        try:
+            eventually(15, "podproxy listens", self._listens)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _listens(self) -> bool:
+        if self.process.poll() is not None:
+            raise RuntimeError(f"podproxy has ended with {self.process.returncode}: {self.log()[-2000:]}")
+        for address in (self.mixed, self.http, self.pac):
+            socket.create_connection(address, 1).close()
+        return True
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def log_since(self, position: int) -> str:
+        return self.log()[position:]
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def memory(self) -> int:
+        """Resident bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> int:
+        return self.process.wait(seconds)
+
+    def stop(self) -> None:
+        if self.alive():
+            self.terminate()
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            check(self.alive() or self.process.returncode == 0, f"podproxy ended with {self.process.returncode}: {self.log()[-2000:]}")
+        self.stop()
+
+
+def wait_for_log(proxy: Podproxy, position: int, *parts: str, seconds: float = 5) -> None:
+    """Waits until one of the parts is in the log after the position."""
+    eventually(seconds, f"the log says one of {parts}", lambda: any(p.lower() in proxy.log_since(position).lower() for p in parts))
+
