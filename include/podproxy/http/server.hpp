@@ -29,7 +29,8 @@ struct server_config {
     net::clock::duration linger = std::chrono::seconds(2);
     /// Content that nobody has read is skipped up to this size to keep the connection.
     std::size_t max_skipped_body = 64 * 1024;
-    bool send_date = true; ///< Whether final responses get a Date field.
+    bool send_date = true;     ///< Whether final responses get a Date field.
+    bool send_continue = true; ///< Whether reading content sends `100 Continue` to a client that waits for it. A proxy passes on the server's.
 };
 
 /** The server's side of one HTTP/1.1 connection.

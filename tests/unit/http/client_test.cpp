@@ -30,7 +30,7 @@ struct fixture {
     }
     ~fixture()
     {
-        client.reset();
+        client->close(); // ends what still waits
         test::run_ready(ctx);
     }
 

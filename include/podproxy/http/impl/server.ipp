@@ -49,7 +49,7 @@ inline net::awaitable<result<void>> server_connection::continue_if_expected()
 inline net::awaitable<result<bytes_view>> server_connection::read_body_view()
 {
     if (!rest_.empty()) co_return std::exchange(rest_, {});
-    if (continue_expected_)
+    if (continue_expected_ && config_.send_continue)
         if (auto const sent = co_await continue_if_expected(); !sent) co_return sent.error();
     auto const piece = co_await in_.next(config_.transfer_idle);
     if (!piece && piece.error() != podproxy::errc::end_of_stream && piece.error() != cond::cancelled) keep_alive_ = false;
