@@ -1,0 +1,39 @@
+#ifndef PODPROXY_CONFIG_ENVIRONMENT_HPP
+#define PODPROXY_CONFIG_ENVIRONMENT_HPP
+
+#include <array>
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+#include <pwd.h>
+#include <unistd.h>
+
+namespace podproxy::config {
+
+/// What the process was started with, as a value, so that tests have their own.
+struct environment {
+    std::string home;                      ///< The user's folder, without a slash at the end; empty when nobody knows it.
+    std::optional<std::string> kubeconfig; ///< `KUBECONFIG`: paths with colons between them. None: not set.
+};
+
+/// The environment of this process. `HOME` counts; without it, the user's entry in the password database. Not for use beside `setenv`.
+inline environment process_environment()
+{
+    environment out;
+    if (char const* const home = std::getenv("HOME"); home && *home) {
+        out.home = home;
+    } else {
+        ::passwd entry{};
+        ::passwd* found = nullptr;
+        std::array<char, 4096> text{};
+        if (::getpwuid_r(::getuid(), &entry, text.data(), text.size(), &found) == 0 && found && found->pw_dir) out.home = found->pw_dir;
+    }
+    while (out.home.size() > 1 && out.home.ends_with('/')) out.home.pop_back();
+    if (char const* const kubeconfig = std::getenv("KUBECONFIG")) out.kubeconfig = kubeconfig;
+    return out;
+}
+
+} // namespace podproxy::config
+
+#endif
