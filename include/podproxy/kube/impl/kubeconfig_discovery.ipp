@@ -1,0 +1,126 @@
+#ifndef PODPROXY_KUBE_IMPL_KUBECONFIG_DISCOVERY_IPP
+#define PODPROXY_KUBE_IMPL_KUBECONFIG_DISCOVERY_IPP
+
+#include <podproxy/core/ascii.hpp>
+#include <podproxy/kube/kubeconfig_discovery.hpp>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace podproxy::kube {
+
+namespace detail {
+
+class kubeconfig_finder {
+public:
+    kubeconfig_finder(config::environment const& env, config::file_source& files) : env_(env), files_(files) {}
+
+    void read_default()
+    {
+        if (env_.home.empty()) return note(config::severity::note, {}, "the home folder is not known, so there is no default kubeconfig");
+        std::string const path = env_.home + "/.kube/config";
+        if (auto found = load(path, if_missing{config::severity::note, "the default kubeconfig is not there"})) add(*found);
+    }
+
+    void read_env()
+    {
+        if (!env_.kubeconfig) return;
+        kubeconfig merged;
+        std::string_view list = *env_.kubeconfig;
+        while (!list.empty()) {
+            std::size_t const colon = list.find(':');
+            std::string_view const part = ascii_trim(list.substr(0, colon));
+            list.remove_prefix(colon == std::string_view::npos ? list.size() : colon + 1);
+            if (part.empty()) continue;
+            // kubectl goes on without such a file, since it may yet write it.
+            auto found = load(config::expand_home(part, env_.home), if_missing{config::severity::warning, "is listed in KUBECONFIG and not there"});
+            if (found) merge_kubeconfig(merged, *std::move(found));
+        }
+        add(merged);
+    }
+
+    void read_pattern(std::string const& pattern)
+    {
+        std::string const path = config::expand_home(pattern, env_.home);
+        if (!config::is_glob(path)) {
+            if (auto found = load(path, if_missing{config::severity::error, "is listed under 'kubeconfigs' and not there"})) add(*found);
+            return;
+        }
+        for (std::string const& match : files_.glob(path)) // a file that goes away in between is no fault
+            if (auto found = load(match, if_missing{config::severity::note, "is not there any more"})) add(*found);
+    }
+
+    kubeconfig_set take() { return std::move(out_); }
+
+private:
+    struct if_missing {
+        config::severity level;
+        std::string_view text;
+    };
+
+    void note(config::severity level, std::string file, std::string text) { out_.problems.push_back({level, std::move(file), {}, std::move(text)}); }
+
+    std::optional<kubeconfig> load(std::string const& given, if_missing missing)
+    {
+        std::error_code ignored; // then the path stays as it is
+        std::string path = std::filesystem::absolute(given, ignored).lexically_normal().string();
+        if (path.empty()) path = given;
+        if (!seen_.insert(path).second) return std::nullopt;
+        auto const text = files_.read(path, kubeconfig_limits.max_bytes);
+        if (!text) {
+            if (text.error() == cond::not_found) note(missing.level, path, std::string(missing.text));
+            else note(config::severity::warning, path, "can't be read: " + text.error().message());
+            return std::nullopt;
+        }
+        out_.files.push_back(path);
+        config::problem_list problems;
+        auto found = parse_kubeconfig(*text, path, problems);
+        for (auto& p : problems) {
+            if (p.level == config::severity::error) p.level = config::severity::warning; // the other files go on
+            out_.problems.push_back(std::move(p));
+        }
+        return found;
+    }
+
+    void add(kubeconfig const& from)
+    {
+        if (out_.current_context.empty()) out_.current_context = from.current_context;
+        for (std::string const& name : from.context_order) {
+            auto const& entry = from.contexts.at(name);
+            if (auto const first = contexts_.find(name); first != contexts_.end()) {
+                out_.problems.push_back({config::severity::note, entry.file, entry.where,
+                                         "context " + config::quoted(name) + " is passed over: " + first->second + " has it already"});
+                continue;
+            }
+            auto found = resolve_context(from, name, out_.problems);
+            if (!found) continue; // a later file may have one of this name that works
+            contexts_.emplace(name, entry.file);
+            out_.contexts.push_back(*std::move(found));
+        }
+    }
+
+    config::environment const& env_;
+    config::file_source& files_;
+    std::set<std::string> seen_;
+    std::map<std::string, std::string> contexts_; ///< to the file that has it
+    kubeconfig_set out_;
+};
+
+} // namespace detail
+
+inline kubeconfig_set discover_kubeconfigs(kubeconfig_sources const& sources, config::environment const& env, config::file_source& files)
+{
+    detail::kubeconfig_finder finder(env, files);
+    if (!sources.skip_default) finder.read_default();
+    if (!sources.skip_env) finder.read_env();
+    for (std::string const& pattern : sources.patterns) finder.read_pattern(pattern);
+    return finder.take();
+}
+
+} // namespace podproxy::kube
+
+#endif
