@@ -1,6 +1,5 @@
 #include <podproxy/http/serialise.hpp>
 
-#include <podproxy/http/date.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <string>
 
@@ -70,37 +69,6 @@ TEST_CASE("http serialise: no text can break out of its place", "[http]")
     CHECK(response_refused(200, "OK\n"));
     CHECK(response_refused(99, ""));
     CHECK(response_refused(1000, ""));
-}
-
-TEST_CASE("http errors: every one has a text, a condition and a status", "[http]")
-{
-    for (int i = 1; i <= static_cast<int>(errc::not_ready); ++i) {
-        auto const e = static_cast<errc>(i);
-        INFO(i);
-        CHECK(make_error_code(e).message() != "unknown HTTP error");
-        CHECK(status_for(e) >= 400);
-        CHECK((make_error_code(e) == cond::malformed || make_error_code(e) == cond::too_large || make_error_code(e) == cond::unavailable));
-    }
-    CHECK(make_error_code(static_cast<errc>(1000)).message() == "unknown HTTP error");
-    CHECK(status_for(make_error_code(errc::head_too_large)) == 431);
-    CHECK(status_for(make_error_code(errc::request_line_too_long)) == 414);
-    CHECK(status_for(make_error_code(errc::body_too_large)) == 413);
-    CHECK(status_for(make_error_code(errc::unsupported_version)) == 505);
-    CHECK(status_for(make_error_code(errc::unsupported_coding)) == 501);
-    CHECK(status_for(make_error_code(errc::obs_fold)) == 400);
-    CHECK(status_for(make_error_code(podproxy::errc::timed_out)) == 408);
-    CHECK(status_for(make_error_code(podproxy::errc::buffer_full)) == 431);
-    CHECK(status_for(make_error_code(podproxy::errc::truncated)) == 400);
-}
-
-TEST_CASE("http date: the preferred form", "[http]")
-{
-    using std::chrono::seconds;
-    using std::chrono::sys_seconds;
-    CHECK(format_date(sys_seconds(seconds(784111777))) == "Sun, 06 Nov 1994 08:49:37 GMT");
-    CHECK(format_date(sys_seconds(seconds(0))) == "Thu, 01 Jan 1970 00:00:00 GMT");
-    CHECK(format_date(sys_seconds(seconds(951827696))) == "Tue, 29 Feb 2000 12:34:56 GMT");
-    CHECK(format_date(sys_seconds(seconds(253402300799))) == "Fri, 31 Dec 9999 23:59:59 GMT");
 }
 
 } // namespace podproxy::http
