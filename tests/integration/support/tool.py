@@ -1,6 +1,7 @@
 """The podproxy process under test."""
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -37,10 +38,10 @@ def run_once(binary: Path, folder: Path, *arguments: str, timeout: float = 15) -
 class Podproxy:
     """A process with a configuration of its own. Every listener is on, on a free port of 127.0.0.1.
 
-    `prefix` is a command that starts the program in another way (setpriv, for example).
+    `without` names capabilities that the program does not get, where the tests run as root.
     """
 
-    def __init__(self, binary: Path, folder: Path, kubeconfigs: list[Path], prefix: tuple[str, ...] = (), **settings):
+    def __init__(self, binary: Path, folder: Path, kubeconfigs: list[Path], without: tuple[str, ...] = (), **settings):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.log_file = folder, folder / "log"
         self.mixed, self.http, self.pac = (("127.0.0.1", unused_port()) for _ in range(3))
@@ -51,6 +52,9 @@ class Podproxy:
         }
         config_file = folder / "config.yaml"
         config_file.write_text(yaml(self.config) + "\n")
+        prefix = []
+        if setpriv := shutil.which("setpriv"):  # ends with the tests, even when those are killed
+            prefix = [setpriv, "--pdeathsig", "KILL", *([f"--bounding-set=-{',-'.join(without)}"] if without else [])]
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen([*prefix, str(binary), "--config", str(config_file)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             cwd=folder, env=environment(folder))

@@ -69,12 +69,16 @@ def _boot() -> str:
 
 
 def _start_time(pid: int) -> int | None:
-    """When the process was started, in clock ticks since the boot; None when there is none, or only its remains."""
+    """When the process was started, in clock ticks since the boot; None when there is none, or only its remains.
+
+    A killed process is a zombie as soon as its first thread has ended; its sockets are open until the last one has.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in "ZX" else int(fields[19])
+    state, threads, started = fields[0], int(fields[17]), int(fields[19])
+    return None if state in "ZX" and threads <= 1 else started
 
 
 def _record(name: str) -> dict | None:

@@ -212,6 +212,16 @@ def _point_at_plain_pod() -> None:
     }))
 
 
+def heal(say) -> None:
+    """Starts the components that do not run although they should, and waits for the workload again."""
+    dead = [component for component in components if not host.running(component)]
+    for component in dead:
+        say(f"{component} does not run any more: started again")
+        restart(component)
+    if dead or not is_up():
+        work(say)
+
+
 def restart(component: str, *, kill: bool = False, extra: list[str] | None = None) -> None:
     if component not in components:
         raise Failed(f"unknown component {component}; there are {', '.join(components)}")
