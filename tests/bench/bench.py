@@ -36,7 +36,6 @@ def options() -> argparse.Namespace:
     p.add_argument("--idle", type=int, default=9900, help="connections of the section idle")
     p.add_argument("--quiet-wait", type=float, default=60, metavar="SECONDS", help="how long to wait for a quiet machine before each round")
     p.add_argument("--bin", type=Path, default=repo / "build/release/bin", help="where bench_yardstick and bench_load are")
-    p.add_argument("--cluster", metavar="KUBECONFIG", help="section cluster: measure there instead of a cluster of our own")
     p.add_argument("--json", type=Path, help="write all samples to this file")
     p.add_argument("--text", type=Path, help="write the tables to this file too")
     p.add_argument("--smoke", action="store_true", help="a few seconds: does everything work? Figures mean nothing")
@@ -253,12 +252,15 @@ def measure(o, results: Results, folder: Path, say, progress) -> int:
                     functions[section](run)
     print_passthrough(o, plan, results, say)
 
-    noisy = [c for c in results.conditions if max(c["others_before"] or 0, c["others_during"]) > 0.05]
+    def others(c: dict) -> float:
+        return max(c["others_before"] or 0, c["others_during"])
+
+    alone = [c for c in results.conditions if c["section"] != "cluster"]
+    noisy = [c for c in alone if others(c) > 0.05]
     if noisy:
-        worst = max(max(c["others_before"] or 0, c["others_during"]) for c in noisy)
-        say(f"\nThe machine was not quiet: in {len(noisy)} of {len(results.conditions)} rounds others used more than 5 % of the CPUs, up to {worst:.0%}.")
-    elif results.conditions:
-        say(f"\nThe machine was quiet: in no round did others use more than 5 % of the CPUs.")
+        say(f"\nThe machine was not quiet: in {len(noisy)} of {len(alone)} rounds others used more than 5 % of the CPUs, up to {max(map(others, noisy)):.0%}.")
+    elif alone:
+        say("\nThe machine was quiet: in no round did others use more than 5 % of the CPUs.")
     checked = goals(o, plan, results, [s.name for s in plan.servers if isinstance(s, Podproxy)]) + cluster_goals
     if checked and not o.smoke:
         met = sum(ok for _, _, ok in checked)

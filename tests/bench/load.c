@@ -11,13 +11,17 @@
 //     One run; prints its result as JSON. `new` opens a tunnel, gets 64 bytes echoed and closes, N at a time; `ping` sends 64
 //     bytes there and back through one tunnel.
 //
+//   bench_load transfer TARGET --bytes N [--up]
+//     A known size through one tunnel, where the origin is a pod: down, a line with the size is sent and so many bytes are
+//     awaited; up, an HTTP POST to /sink, until its answer comes.
+//
 //   bench_load hold   TARGET
 //     Keeps tunnels open and takes commands, a line each, answered with a line of JSON:
 //     open N SECONDS (until all are ready, or nothing has happened for so long), probe N SECONDS (64 bytes through every k-th
 //     one, together; 0: all), close N (the oldest), wait 0 SECONDS (for those that are not ready yet).
 //
-//   TARGET: --via direct|socks5|connect --proxy PORT --port PORT (of the origin) [--addresses N] [--sources N]
-//     --addresses: spread over so many addresses of the origin; --sources: bind clients to so many addresses of 127.0.1.0.
+//   TARGET: --via direct|socks5|connect --proxy PORT --port PORT (of the origin) [--host HOST] [--addresses N] [--sources N]
+//     --host: of the origin, else 127.0.0.1; a name only for socks5. --addresses: spread over so many addresses of the origin; --sources: bind clients to so many addresses of 127.0.1.0.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -252,6 +256,9 @@ static struct {
     uint16_t proxy, port;
     uint32_t addresses, sources, streams, clients, count;
     double seconds;
+    uint64_t bytes;
+    char const* name;
+    struct in_addr host;
 } options = {.addresses = 1, .streams = 1, .clients = 1};
 
 static uint64_t attempts, failures;
@@ -266,7 +273,7 @@ static void failed(struct tunnel* t, char const* what)
     t->state = closed;
 }
 
-static uint32_t origin_address(struct tunnel const* t) { return htonl(INADDR_LOOPBACK + t->index % options.addresses); }
+static uint32_t origin_address(struct tunnel const* t) { return htonl(ntohl(options.host.s_addr) + t->index % options.addresses); }
 
 static bool put(struct tunnel* t, void const* bytes, size_t n, char const* what)
 {
@@ -277,14 +284,22 @@ static bool put(struct tunnel* t, void const* bytes, size_t n, char const* what)
 
 static void send_request(struct tunnel* t)
 {
-    uint32_t const address = origin_address(t);
-    if (options.via == socks5) {
-        uint8_t request[10] = {5, 1, 0, 1};
-        uint16_t const port = htons(options.port);
-        memcpy(request + 4, &address, 4);
-        memcpy(request + 8, &port, 2);
-        put(t, request, sizeof request, "SOCKS5 request");
+    uint8_t request[4 + 1 + 255 + 2] = {5, 1, 0, 1};
+    size_t n = 4;
+    if (options.name) {
+        size_t const length = strlen(options.name);
+        request[3] = 3;
+        request[n++] = (uint8_t)length;
+        memcpy(request + n, options.name, length);
+        n += length;
+    } else {
+        uint32_t const address = origin_address(t);
+        memcpy(request + n, &address, 4);
+        n += 4;
     }
+    uint16_t const port = htons(options.port);
+    memcpy(request + n, &port, 2);
+    put(t, request, n + 2, "SOCKS5 request");
 }
 
 static void opened(struct tunnel* t)
@@ -645,6 +660,61 @@ static void run_ping(void)
     print_end();
 }
 
+static void run_transfer(void)
+{
+    static struct tunnel t;
+    open_tunnel(&t);
+    uint64_t const began = now();
+    uint64_t start = 0, end = 0;
+    char head[128];
+    struct epoll_event events[batch];
+    while (t.state != closed) {
+        int const n = wait_events(events, 20000);
+        if (n == 0) {
+            errno = 0;
+            failed(&t, "nothing has moved for 20 s");
+        }
+        for (int i = 0; i < n && t.state != closed; ++i) {
+            if (t.state != ready) {
+                advance(&t, events[i].events);
+                if (t.state != ready) continue;
+                start = now();
+                int const length = options.up
+                    ? snprintf(head, sizeof head, "POST /sink HTTP/1.1\r\nHost: pod\r\nContent-Length: %llu\r\n\r\n", (unsigned long long)options.bytes)
+                    : snprintf(head, sizeof head, "%llu\n", (unsigned long long)options.bytes);
+                if (!put(&t, head, (size_t)length, "request")) break;
+                watch(EPOLL_CTL_MOD, t.fd, options.up ? EPOLLIN | EPOLLOUT : EPOLLIN, (uint64_t)(uintptr_t)&t);
+                continue;
+            }
+            if (options.up && sent < options.bytes && events[i].events & EPOLLOUT) {
+                uint64_t const left = options.bytes - sent;
+                off_t from = 0;
+                ssize_t const w = sendfile(t.fd, memory, &from, left < memory_size ? (size_t)left : memory_size);
+                if (w > 0) sent += (uint64_t)w;
+                if (w <= 0 && !would_block()) failed(&t, "upload");
+                if (sent == options.bytes) watch(EPOLL_CTL_MOD, t.fd, EPOLLIN, (uint64_t)(uintptr_t)&t);
+            }
+            if (t.state == ready && events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+                ssize_t const got = options.up ? recv(t.fd, head, sizeof head, 0) : recv(t.fd, NULL, most_received, MSG_TRUNC);
+                if (got > 0) received += (uint64_t)got;
+                if (got == 0 || (got < 0 && !would_block())) {
+                    failed(&t, "ended before all had come");
+                } else if (options.up ? received > 0 : received >= options.bytes) {
+                    end = now();
+                    errno = 0;
+                    if (options.up && (sent < options.bytes || memcmp(head, "HTTP/1.1 200", 12) != 0))
+                        failed(&t, "the upload was refused");
+                    else
+                        close_tunnel(&t);
+                }
+            }
+        }
+    }
+    printf("{\"seconds\": %.6f, \"bytes\": %llu", (double)((end ? end : now()) - (start ? start : began)) / 1e9,
+        (unsigned long long)(options.up ? sent : received));
+    print_end();
+}
+
 // --- hold ---
 
 static struct {
@@ -778,6 +848,7 @@ int main(int argc, char** argv)
     setrlimit(RLIMIT_NOFILE, &files);
     poller = epoll_create1(EPOLL_CLOEXEC);
     memset(message, 'x', sizeof message);
+    options.host.s_addr = htonl(INADDR_LOOPBACK);
     char const* const verb = argc > 1 ? argv[1] : "";
     for (int i = 2; i < argc; ++i) {
         char const* const name = argv[i];
@@ -803,7 +874,12 @@ int main(int argc, char** argv)
             options.clients = n;
         else if (!strcmp(name, "--count"))
             options.count = n;
-        else if (!strcmp(name, "--seconds"))
+        else if (!strcmp(name, "--bytes"))
+            options.bytes = strtoull(value, NULL, 10);
+        else if (!strcmp(name, "--host")) {
+            if (inet_pton(AF_INET, value, &options.host) != 1) options.name = value;
+            if (strlen(value) > 255) fail("--host");
+        } else if (!strcmp(name, "--seconds"))
             options.seconds = strtod(value, NULL);
         else {
             fprintf(stderr, "bench_load: unknown option %s; see the head of tests/bench/load.c\n", name);
@@ -820,10 +896,13 @@ int main(int argc, char** argv)
         run_new();
     } else if (!strcmp(verb, "ping")) {
         run_ping();
+    } else if (!strcmp(verb, "transfer")) {
+        make_memory();
+        run_transfer();
     } else if (!strcmp(verb, "hold")) {
         hold();
     } else {
-        fprintf(stderr, "usage: bench_load origin|bulk|new|ping|hold ...; see the head of tests/bench/load.c\n");
+        fprintf(stderr, "usage: bench_load origin|bulk|new|ping|transfer|hold ...; see the head of tests/bench/load.c\n");
         return 2;
     }
     return 0;
