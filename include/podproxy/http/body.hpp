@@ -87,7 +87,7 @@ public:
     /// The connection has ended: `end_of_stream` where that is the proper end of the content, else `truncated`.
     std::error_code at_end_of_stream() noexcept
     {
-        if (framing_.kind == framing_kind::until_close || done() ) {
+        if (framing_.kind == framing_kind::until_close || done()) {
             done_ = true;
             return podproxy::errc::end_of_stream;
         }
