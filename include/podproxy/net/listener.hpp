@@ -10,7 +10,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <cerrno>
+#include <system_error>
 #include <utility>
+
+#if defined(__linux__)
+#include <sys/socket.h>
+#include <unistd.h>
+#endif
 
 namespace podproxy::net {
 
@@ -33,6 +40,7 @@ public:
     {
         listener l(ex, config);
         std::error_code ec;
+        l.protocol_ = endpoint.protocol();
         l.acceptor_.open(endpoint.protocol(), ec);
         if (!ec) l.acceptor_.set_option(asio::socket_base::reuse_address(true), ec);
         if (!ec && endpoint.address() == asio::ip::address_v6::any()) l.acceptor_.set_option(asio::ip::v6_only(false), ec);
@@ -48,6 +56,7 @@ public:
     {
         listener l(ex, config);
         std::error_code ec;
+        l.protocol_ = protocol;
         l.acceptor_.assign(protocol, fd, ec);
         if (!ec) l.acceptor_.non_blocking(true, ec);
         if (ec) return ec;
@@ -72,9 +81,9 @@ public:
         for (;;) {
             std::error_code ec;
             tcp_socket socket(acceptor_.get_executor());
-            acceptor_.accept(socket, ec);
+            accept_now(socket, ec);
             if (!ec) co_return result<tcp_socket>(std::move(socket));
-            if (ec == asio::error::would_block || ec == asio::error::try_again) {
+            if (is_system_error(ec, std::errc::resource_unavailable_try_again) || is_system_error(ec, std::errc::operation_would_block)) {
                 auto [wait_ec] = co_await acceptor_.async_wait(tcp_acceptor::wait_read, asio::as_tuple(use_awaitable));
                 if (wait_ec) co_return wait_ec;
             } else if (out_of_resources(ec)) {
@@ -102,6 +111,22 @@ public:
 private:
     listener(executor ex, listener_config config) : acceptor_(ex), rest_(ex), config_(config) {}
 
+    void accept_now(tcp_socket& socket, std::error_code& ec)
+    {
+#if defined(__linux__)
+        // One call instead of three, and nothing that a child process could inherit.
+        int const fd = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            ec.assign(errno, std::system_category());
+            return;
+        }
+        socket.assign(protocol_, fd, ec);
+        if (ec) ::close(fd);
+#else
+        acceptor_.accept(socket, ec);
+#endif
+    }
+
     static bool out_of_resources(std::error_code ec) noexcept
     {
         return is_system_error(ec, std::errc::too_many_files_open) || is_system_error(ec, std::errc::too_many_files_open_in_system) ||
@@ -116,6 +141,7 @@ private:
     }
 
     tcp_acceptor acceptor_;
+    asio::ip::tcp protocol_ = asio::ip::tcp::v4();
     timer rest_;
     listener_config config_;
     std::function<void(std::error_code)> on_exhausted_;

@@ -2,46 +2,49 @@
 #define PODPROXY_NET_TCP_STREAM_HPP
 
 #include <podproxy/net/stream.hpp>
-#include <asio/buffer.hpp>
 #include <asio/error.hpp>
+#include <cerrno>
+#include <system_error>
 #include <utility>
+
+#include <sys/socket.h>
+#include <sys/types.h>
 
 namespace podproxy::net {
 
-/// Turn Asio's names for "nothing now" and "the end" into ours; every other code stays what it is.
-inline std::error_code stream_error(std::error_code ec) noexcept
-{
-    if (ec == asio::error::would_block || ec == asio::error::try_again) return errc::would_block;
-    if (ec == asio::error::eof) return errc::end_of_stream;
-    return ec;
-}
+/** A connected TCP socket as a `stream`. The only kind whose `plain_socket` is not null.
 
-/// A connected TCP socket as a `stream`. The only kind whose `plain_socket` is not null.
+    Reads and writes go to the system directly: they are tried before anybody waits, and Asio would add system calls of its own. */
 class tcp_stream final : public stream {
 public:
-    /// Takes the socket and makes it non-blocking.
-    explicit tcp_stream(tcp_socket socket) : socket_(std::move(socket))
+    /// What the caller knows about the descriptor. Splicing needs O_NONBLOCK, and setting it again costs a system call.
+    enum class mode { unknown, non_blocking };
+
+    explicit tcp_stream(tcp_socket socket, mode known = mode::unknown) : socket_(std::move(socket))
     {
         std::error_code ignored; // a closed socket says so at the first read
-        socket_.non_blocking(true, ignored);
+        if (known == mode::unknown) socket_.native_non_blocking(true, ignored);
     }
 
     executor get_executor() const override { return const_cast<tcp_socket&>(socket_).get_executor(); }
 
     result<std::size_t> try_read(std::span<std::uint8_t> out) override
     {
-        std::error_code ec;
-        std::size_t const n = socket_.read_some(asio::buffer(out.data(), out.size()), ec);
-        if (ec) return stream_error(ec);
-        return n;
+        ssize_t n;
+        do n = ::recv(fd(), out.data(), out.size(), MSG_DONTWAIT);
+        while (n < 0 && errno == EINTR);
+        if (n > 0) return static_cast<std::size_t>(n);
+        if (n == 0) return errc::end_of_stream;
+        return last_error();
     }
 
     result<std::size_t> try_write(bytes_view in) override
     {
-        std::error_code ec;
-        std::size_t const n = socket_.write_some(asio::buffer(in.data(), in.size()), ec);
-        if (ec) return stream_error(ec);
-        return n;
+        ssize_t n;
+        do n = ::send(fd(), in.data(), in.size(), MSG_DONTWAIT | no_signal);
+        while (n < 0 && errno == EINTR);
+        if (n >= 0) return static_cast<std::size_t>(n);
+        return last_error();
     }
 
     void async_wait(wait_kind kind, wait_handler handler) override
@@ -72,6 +75,20 @@ public:
     tcp_socket* plain_socket() noexcept override { return &socket_; }
 
 private:
+#if defined(MSG_NOSIGNAL)
+    static constexpr int no_signal = MSG_NOSIGNAL;
+#else
+    static constexpr int no_signal = 0; // Asio has set SO_NOSIGPIPE on the socket
+#endif
+
+    int fd() const noexcept { return const_cast<tcp_socket&>(socket_).native_handle(); }
+
+    static std::error_code last_error() noexcept
+    {
+        if (errno == EAGAIN || errno == EWOULDBLOCK) return errc::would_block;
+        return {errno, std::system_category()};
+    }
+
     tcp_socket socket_;
 };
 

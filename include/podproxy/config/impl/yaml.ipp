@@ -265,7 +265,7 @@ inline map_reader::map_reader(yaml_node const& node, std::string_view file, prob
     : node_(&node), file_(file), problems_(&problems), path_(std::move(path))
 {
     if (node.is_map() || node.is_null()) return;
-    std::string const what = path_.empty() ? "the file" : quoted(path_);
+    std::string const what = path_.empty() ? "the file" : config::quoted(path_);
     problems_->push_back({severity::error, std::string(file_), node.where, what + " must be a map of keys and values"});
 }
 
@@ -279,7 +279,7 @@ inline yaml_node const* map_reader::find(std::string_view key)
 inline void map_reader::complain(std::string_view key, std::string_view what, severity level)
 {
     yaml_node const* const value = node_->find(key);
-    problems_->push_back({level, std::string(file_), value ? value->where : node_->where, quoted(full(key)) + " " + std::string(what)});
+    problems_->push_back({level, std::string(file_), value ? value->where : node_->where, config::quoted(full(key)) + " " + std::string(what)});
 }
 
 inline yaml_node const* map_reader::scalar(std::string_view key, std::string_view expected)
@@ -372,12 +372,12 @@ inline void map_reader::finish()
     for (auto const& member : node_->members) {
         auto const note = [&](std::string message) { problems_->push_back({severity::error, std::string(file_), member.where, std::move(message)}); };
         if (auto const [first, fresh] = seen.emplace(member.key, member.where); !fresh) {
-            note("the key " + quoted(full(member.key)) + " is there twice, first in line " + std::to_string(first->second.line));
+            note("the key " + config::quoted(full(member.key)) + " is there twice, first in line " + std::to_string(first->second.line));
             continue;
         }
         if (std::ranges::find(known, member.key) != known.end()) continue;
         std::string_view const meant = suggest(member.key, known);
-        note("unknown key " + quoted(full(member.key)) + (meant.empty() ? std::string() : ", did you mean " + quoted(full(meant)) + "?"));
+        note("unknown key " + config::quoted(full(member.key)) + (meant.empty() ? std::string() : ", did you mean " + config::quoted(full(meant)) + "?"));
     }
 }
 

@@ -131,12 +131,17 @@ public:
         ++engine.size_;
     }
 
-    void pump_both()
+    /// Begin. A fresh pair of sockets has nothing to read yet, and a wait tells if that is wrong.
+    void begin()
     {
-        ++references_; // the first direction may end the pair
-        pump(0);
-        if (engine_) pump(1);
-        release();
+        reference const keep(this); // the first direction may end the pair
+        for (std::uint8_t which = 0; which < 2 && engine_; ++which) {
+            direction& d = directions_[which];
+            if (d.left || !d.from->plain_socket())
+                pump(which);
+            else
+                wait(which, wait_kind::read);
+        }
     }
 
     /// Nothing has moved since the last call?
@@ -243,8 +248,10 @@ private:
             if (s == step::over) return;
             if (s == step::wait_read) return wait(which, wait_kind::read);
             if (s == step::wait_write) return wait(which, wait_kind::write);
-            // The turn is over: the wait completes at once if there is more to do, after everybody else's.
-            if (d.moved >= until) return wait(which, d.in_pipe || d.left ? wait_kind::write : wait_kind::read);
+            if (d.moved >= until) { // The turn is over: the wait completes at once if there is more, after everybody else's.
+                if (d.tube) give_pipe_back(d);
+                return wait(which, d.ended ? wait_kind::write : wait_kind::read);
+            }
         }
     }
 
@@ -394,6 +401,7 @@ private:
 #else
     step fill_pipe(direction&, std::uint8_t) { return step::over; }
     step empty_pipe(direction&, std::uint8_t) { return step::again; }
+    void give_pipe_back(direction&) {}
 #endif
 
     relay_engine* engine_; ///< null once the pair has ended
@@ -428,7 +436,7 @@ inline void relay_engine::start(any_stream client, any_stream server, bytes_view
 {
     auto* r = new detail::relay(*this, std::move(client), std::move(server), early, std::move(done));
     if (config_.idle.count() != 0) arm_idle_timer();
-    r->pump_both();
+    r->begin();
 }
 
 inline awaitable<relay_end> relay_engine::run(any_stream client, any_stream server, bytes_view early)

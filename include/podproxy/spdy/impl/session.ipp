@@ -328,6 +328,7 @@ inline std::unique_ptr<session_stream> session::open(std::span<header_view const
     frame_.clear();
     syn_stream frame;
     frame.stream = stream_id{id};
+    frame.fin = kind == upload::none;
     encoder_.encode_frame(frame_, frame, fields);
     std::unique_ptr<session_stream> s(new session_stream(shared_from_this(), id, kind == upload::yes ? lane : lane_count));
     streams_.emplace(id, s.get());
@@ -343,13 +344,10 @@ inline std::unique_ptr<session_stream> session::open(std::span<header_view const
         die(errc::session_closed);
         return nullptr;
     }
-    if (kind == upload::none) {
-        s->local_ended_ = true; // FIN goes with the same write
-        auto const fin = encode_data_header(stream_id{id}, 0, data_flags::fin);
-        if (!out_.append(fin)) die(errc::session_closed);
-    } else {
+    if (kind == upload::none)
+        s->local_ended_ = true; // said with the frame itself; it leaves with what comes next
+    else
         flush();
-    }
     return s;
 }
 

@@ -1,0 +1,91 @@
+#ifndef PODPROXY_KUBE_CLUSTER_DIALER_HPP
+#define PODPROXY_KUBE_CLUSTER_DIALER_HPP
+
+#include <podproxy/core/diagnostics.hpp>
+#include <podproxy/core/log.hpp>
+#include <podproxy/core/result.hpp>
+#include <podproxy/kube/api_client.hpp>
+#include <podproxy/kube/cluster_settings.hpp>
+#include <podproxy/kube/kubeconfig.hpp>
+#include <podproxy/kube/pod_session.hpp>
+#include <podproxy/kube/service_client.hpp>
+#include <podproxy/net/asio.hpp>
+#include <podproxy/net/stream.hpp>
+#include <podproxy/net/task_group.hpp>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace podproxy::kube {
+
+/// What carries the SPDY frames of port forwarding.
+enum class carrier {
+    automatic, ///< WebSocket (Kubernetes 1.31 and newer); SPDY where that fails, remembered per cluster.
+    websocket,
+    spdy,
+};
+
+struct cluster_config {
+    api_config api;
+    std::string default_namespace = "default"; ///< For addresses without a namespace.
+    kube::carrier carrier = kube::carrier::automatic;
+    pod_session_config sessions;
+    service_client_config services;
+};
+
+/** The settings of a kubeconfig context as a cluster's.
+    @return the settings; or `errc::bad_context` or a file's error, with `why` saying what can't be used and what to do. */
+result<cluster_config> make_cluster_config(cluster_context const& context, config::file_source& files, diagnostics& why);
+
+/** Connections into the pods of one cluster, through the port-forward API.
+
+    @par Lifetime Outlives its dials. `close`, then `join`, end what runs in the background. */
+class cluster_dialer {
+public:
+    static result<std::unique_ptr<cluster_dialer>> create(net::executor ex, net::dialer& out, cluster_config config, logger log, diagnostics& why);
+
+    std::string const& name() const noexcept { return api_->config().name; }
+    std::string const& default_namespace() const noexcept { return default_namespace_; }
+
+    /** Connect to a ready pod behind a Service. Endpoints take turns; one that turns out to be gone or refuses is followed by another, as
+        nothing has been exchanged yet.
+        @par Cancel terminal; nothing is left open.
+        @param why On success its `message` names the pod. */
+    net::awaitable<result<net::any_stream>> dial_service(std::string ns, std::string service, std::uint16_t port, diagnostics& why);
+
+    /// Connect to a port of one pod, used as it is. Otherwise as `dial_service`.
+    net::awaitable<result<net::any_stream>> dial_pod(std::string ns, std::string pod, std::uint16_t port, diagnostics& why);
+
+    void close();
+    net::awaitable<void> join() { return background_.join(); }
+
+private:
+    cluster_dialer(net::executor ex, std::unique_ptr<api_client> api, cluster_config config, logger log);
+
+    using session_result = result<std::shared_ptr<spdy::session>>;
+
+    std::shared_ptr<pod_sessions> sessions_of(std::string const& ns, std::string const& pod);
+    net::awaitable<session_result> open_session(std::string path, diagnostics& why);
+    net::awaitable<session_result> open_over_websocket(std::string path, diagnostics& why);
+    net::awaitable<session_result> open_over_spdy(std::string path, diagnostics& why);
+    net::awaitable<void> trim_now_and_then();
+
+    net::executor executor_;
+    std::unique_ptr<api_client> api_;
+    logger log_;
+    std::string default_namespace_;
+    kube::carrier carrier_;
+    pod_session_config session_config_;
+    service_client services_;
+    std::map<std::pair<std::string, std::string>, std::shared_ptr<pod_sessions>> pods_;
+    net::task_group background_;
+    std::size_t turn_ = 0;
+};
+
+} // namespace podproxy::kube
+
+#include <podproxy/kube/impl/cluster_dialer.ipp>
+
+#endif

@@ -1,0 +1,175 @@
+#include <podproxy/core/base64.hpp>
+#include <podproxy/net/timeout.hpp>
+#include <podproxy/tls/stream.hpp>
+#include <fstream>
+#include <iterator>
+
+namespace podproxy::kube {
+
+inline result<std::unique_ptr<api_client>> api_client::create(net::executor ex, net::dialer& out, api_config config, diagnostics& why)
+{
+    std::unique_ptr<api_client> c(new api_client(ex, out, std::move(config)));
+    if (c->config_.tls) {
+        c->config_.tls_settings.alpn = {"http/1.1"}; // over HTTP/2 the API server upgrades nothing
+        auto context = tls::client_context::create(std::move(c->config_.tls_settings), why);
+        if (!context) return context.error();
+        c->tls_.emplace(std::move(*context));
+    }
+    return c;
+}
+
+inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::connect(diagnostics& why)
+{
+    auto c = co_await net::with_deadline(connect_without_limit(why), config_.connect_limit);
+    if (!c) {
+        std::string const server = format_host_port(config_.server);
+        if (c.error() == podproxy::errc::timed_out) why.message = "no connection within " + std::to_string(config_.connect_limit.count()) + " ms";
+        if (why.message.empty()) why.message = c.error().message();
+        why.message = "can't reach the API server of cluster " + config_.name + " at " + server + ": " + why.message;
+    }
+    co_return c;
+}
+
+inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::connect_without_limit(diagnostics& why)
+{
+    auto lower = co_await out_.dial(config_.server, why);
+    if (!lower) co_return lower.error();
+    net::any_stream stream = std::move(*lower);
+    if (tls_) {
+        auto secured = std::make_unique<tls::stream>(std::move(stream), *tls_, config_.server.host);
+        auto const done = co_await secured->handshake(why);
+        if (!done) co_return done.error();
+        stream = std::move(secured);
+    }
+    http::client_config settings;
+    settings.host = format_host_port(config_.server);
+    co_return result<std::unique_ptr<http::client>>(std::make_unique<http::client>(std::move(stream), std::move(settings)));
+}
+
+inline void api_client::add_credentials(http::fields& f)
+{
+    auto const& who = config_.credentials;
+    if (!who.token_file.empty() && (file_token_.empty() || net::clock::now() - file_token_read_ > std::chrono::minutes(1))) {
+        std::ifstream in(who.token_file, std::ios::binary);
+        std::string text{std::istreambuf_iterator<char>(in), {}};
+        while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
+        if (!text.empty()) file_token_ = secret(std::move(text));
+        file_token_read_ = net::clock::now();
+    }
+    secret const& token = file_token_ ? file_token_ : who.token;
+    if (token)
+        f.add("Authorization", "Bearer " + std::string(token.reveal()));
+    else if (!who.username.empty())
+        f.add("Authorization", "Basic " + encode_base64(as_bytes(who.username + ":" + std::string(who.password.reveal()))));
+    if (!who.impersonate_user.empty()) f.add("Impersonate-User", who.impersonate_user);
+    for (auto const& group : who.impersonate_groups) f.add("Impersonate-Group", group);
+}
+
+inline std::unique_ptr<http::client> api_client::take_idle()
+{
+    while (!idle_.empty()) {
+        auto c = std::move(idle_.back());
+        idle_.pop_back();
+        if (c->looks_alive()) return c;
+    }
+    return nullptr;
+}
+
+inline void api_client::keep(std::unique_ptr<http::client> c)
+{
+    if (c->reusable() && idle_.size() < config_.keep_idle) idle_.push_back(std::move(c));
+}
+
+/// What an answer other than the wanted one means.
+inline net::awaitable<std::error_code> api_client::refusal(http::client& c, http::response_head const& head, diagnostics& why)
+{
+    constexpr std::size_t most = 64 * 1024;
+    auto const body = co_await net::with_deadline(c.read_all(most), config_.answer_limit);
+    std::string said = body ? parse_status_message(*body) : std::string();
+    if (said.empty() && body) said = *body; // the kubelet and the runtime answer with plain text
+    why.set_server_text(said);
+    why.message = "the API server of cluster " + config_.name + " answered " + std::to_string(head.status);
+    switch (head.status) {
+    case 401:
+        file_token_ = secret(); // read the file again next time
+        why.message += " (not authorized: the credentials are missing, wrong or expired; log in again)";
+        co_return errc::unauthorized;
+    case 403: co_return errc::forbidden;
+    case 404: co_return errc::not_found;
+    case 410: co_return errc::resource_expired;
+    default: co_return errc::api_error;
+    }
+}
+
+inline net::awaitable<result<std::string>> api_client::get(std::string path, diagnostics& why)
+{
+    auto body = co_await net::with_deadline(get_once(path, why), config_.answer_limit + config_.connect_limit);
+    if (!body && body.error() == errc::unauthorized && !config_.credentials.token_file.empty())
+        body = co_await net::with_deadline(get_once(path, why), config_.answer_limit + config_.connect_limit);
+    if (!body && why.empty()) why.message = "no answer from the API server of cluster " + config_.name + ": " + body.error().message();
+    co_return body;
+}
+
+inline net::awaitable<result<std::string>> api_client::get_once(std::string path, diagnostics& why)
+{
+    why.clear();
+    for (;;) {
+        auto c = take_idle();
+        bool const kept = c != nullptr;
+        if (!c) {
+            auto fresh = co_await connect(why);
+            if (!fresh) co_return fresh.error();
+            c = std::move(*fresh);
+        }
+        http::fields f;
+        f.add("Accept", "application/json");
+        add_credentials(f);
+        auto head = co_await c->request("GET", config_.base_path + path, std::move(f));
+        if (!head) {
+            // A kept connection may have been closed just now; a GET may be sent again.
+            if (kept && !c->response_started()) continue;
+            co_return head.error();
+        }
+        if (head->status != 200) {
+            auto const ec = co_await refusal(*c, *head, why);
+            keep(std::move(c));
+            co_return ec;
+        }
+        auto body = co_await c->read_all(max_answer_bytes);
+        if (body) keep(std::move(c));
+        co_return body;
+    }
+}
+
+inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::watch(std::string path, diagnostics& why)
+{
+    why.clear();
+    auto c = co_await connect(why);
+    if (!c) co_return c.error();
+    http::fields f;
+    f.add("Accept", "application/json");
+    add_credentials(f);
+    auto head = co_await net::with_deadline((*c)->request("GET", config_.base_path + path, std::move(f)), config_.answer_limit);
+    if (!head) co_return head.error();
+    if (head->status != 200) co_return co_await refusal(**c, *head, why);
+    co_return c;
+}
+
+inline net::awaitable<result<std::pair<http::response_head, http::upgraded_stream>>> api_client::upgrade(std::string method, std::string path,
+                                                                                                        http::fields fields, diagnostics& why)
+{
+    why.clear();
+    auto c = co_await connect(why);
+    if (!c) co_return c.error();
+    add_credentials(fields);
+    auto head = co_await net::with_deadline((*c)->request(std::move(method), config_.base_path + path, std::move(fields)), config_.answer_limit);
+    if (!head) co_return head.error();
+    if (head->status != 101) {
+        auto const ec = co_await refusal(**c, *head, why);
+        if (head->status < 400) co_return errc::not_upgraded;
+        co_return ec;
+    }
+    co_return result<std::pair<http::response_head, http::upgraded_stream>>(std::pair(std::move(*head), (*c)->take_stream()));
+}
+
+} // namespace podproxy::kube

@@ -1,0 +1,190 @@
+#include <podproxy/crypto/random.hpp>
+#include <podproxy/net/timeout.hpp>
+#include <podproxy/websocket/handshake.hpp>
+#include <podproxy/websocket/stream.hpp>
+#include <algorithm>
+#include <array>
+#include <vector>
+
+namespace podproxy::kube {
+
+inline result<cluster_config> make_cluster_config(cluster_context const& context, config::file_source& files, diagnostics& why)
+{
+    auto url = parse_server_url(context.cluster.server);
+    if (!url) {
+        why.message = "the server '" + context.cluster.server + "' is not an http:// or https:// URL";
+        return errc::bad_context;
+    }
+    if (context.user.exec) {
+        why.message = "the user '" + context.user_name + "' gets credentials from a program (exec: " + context.user.exec->command +
+                      "), which is not supported yet: use a token, tokenFile or client certificate";
+        return errc::bad_context;
+    }
+    if (context.cluster.proxy_url) {
+        why.message = "proxy-url is not supported yet: connect to the API server directly";
+        return errc::bad_context;
+    }
+    auto material = read_context_material(context, files, why);
+    if (!material) return material.error();
+    cluster_config out;
+    out.default_namespace = context.ns;
+    out.api.name = context.name;
+    out.api.server = std::move(url->address);
+    out.api.tls = url->tls;
+    out.api.base_path = std::move(url->path);
+    auto& tls = out.api.tls_settings;
+    tls.roots_pem = std::move(material->roots);
+    tls.certificate_pem = std::move(material->certificate);
+    tls.key_pem = material->key.reveal();
+    tls.server_name = context.cluster.tls_server_name;
+    if (context.cluster.insecure_skip_tls_verify) tls.verify = tls::verification::insecure_skip;
+    auto& who = out.api.credentials;
+    who.token = context.user.token;
+    who.token_file = context.user.token_file;
+    who.username = context.user.username;
+    who.password = context.user.password;
+    who.impersonate_user = context.user.as.user;
+    who.impersonate_groups = context.user.as.groups;
+    return out;
+}
+
+inline result<std::unique_ptr<cluster_dialer>> cluster_dialer::create(net::executor ex, net::dialer& out, cluster_config config, logger log,
+                                                                     diagnostics& why)
+{
+    auto api = api_client::create(ex, out, std::move(config.api), why);
+    if (!api) return api.error();
+    return std::unique_ptr<cluster_dialer>(new cluster_dialer(ex, std::move(*api), std::move(config), log));
+}
+
+inline cluster_dialer::cluster_dialer(net::executor ex, std::unique_ptr<api_client> api, cluster_config config, logger log)
+    : executor_(ex), api_(std::move(api)), log_(log), default_namespace_(std::move(config.default_namespace)), carrier_(config.carrier),
+      session_config_(config.sessions), services_(ex, *api_, log, config.services), background_(ex)
+{
+    background_.spawn(trim_now_and_then());
+}
+
+inline net::awaitable<void> cluster_dialer::trim_now_and_then()
+{
+    net::timer t(executor_);
+    for (;;) { // ends when the group is cancelled
+        t.expires_after(std::chrono::seconds(5));
+        co_await t.async_wait(net::use_awaitable);
+        auto const now = net::clock::now();
+        services_.trim(now);
+        std::erase_if(pods_, [&](auto const& p) { return p.second->trim(now); });
+    }
+}
+
+inline void cluster_dialer::close()
+{
+    background_.cancel();
+    services_.close();
+    auto const pods = std::exchange(pods_, {});
+    for (auto const& [name, sessions] : pods) sessions->close();
+}
+
+inline std::shared_ptr<pod_sessions> cluster_dialer::sessions_of(std::string const& ns, std::string const& pod)
+{
+    auto& place = pods_[std::pair(ns, pod)];
+    if (!place || place->closed())
+        place = std::make_shared<pod_sessions>(
+            executor_,
+            [this, path = "/api/v1/namespaces/" + ns + "/pods/" + pod + "/portforward"](diagnostics& why) { return open_session(path, why); },
+            session_config_);
+    return place;
+}
+
+inline net::awaitable<result<net::any_stream>> cluster_dialer::dial_pod(std::string ns, std::string pod, std::uint16_t port, diagnostics& why)
+{
+    auto stream = co_await sessions_of(ns, pod)->dial(port, why);
+    std::string const where = "pod " + ns + "/" + pod + " port " + std::to_string(port);
+    if (stream)
+        why.message = where;
+    else if (why.message.empty())
+        why.message = stream.error().message() + " (" + where + ")";
+    else
+        why.message += " (" + where + ")";
+    co_return stream;
+}
+
+inline net::awaitable<result<net::any_stream>> cluster_dialer::dial_service(std::string ns, std::string service, std::uint16_t port, diagnostics& why)
+{
+    constexpr std::size_t most_tries = 4;
+    std::vector<pod_port> tried;
+    result<net::any_stream> last = errc::no_endpoints;
+    while (tried.size() < most_tries) {
+        diagnostics unresolved;
+        auto const pods = co_await services_.resolve(ns, service, port, unresolved);
+        if (!pods) {
+            if (tried.empty()) {
+                why = unresolved;
+                if (pods.error() == errc::not_found)
+                    why.message = "Service " + ns + "/" + service + " does not exist in cluster " + name() + ": check the name and the namespace";
+                co_return pods.error();
+            }
+            co_return last;
+        }
+        // The next one in turn that has not failed just now.
+        std::size_t const start = turn_++;
+        auto next = pods->end();
+        for (std::size_t i = 0; i < pods->size() && next == pods->end(); ++i) {
+            auto const it = pods->begin() + static_cast<std::ptrdiff_t>((start + i) % pods->size());
+            if (std::find(tried.begin(), tried.end(), *it) == tried.end()) next = it;
+        }
+        if (next == pods->end()) co_return last;
+        tried.push_back(*next);
+        last = co_await dial_pod(next->pod_namespace, next->pod, next->port, why);
+        if (last) co_return last;
+        auto const ec = last.error();
+        if (ec == errc::unauthorized || ec == errc::forbidden || ec == cond::cancelled) co_return last;
+    }
+    co_return last;
+}
+
+inline net::awaitable<cluster_dialer::session_result> cluster_dialer::open_session(std::string path, diagnostics& why)
+{
+    if (carrier_ == kube::carrier::spdy) co_return co_await open_over_spdy(path, why);
+    auto session = co_await open_over_websocket(path, why);
+    bool const says_no = !session && (session.error() == errc::api_error || session.error() == errc::forbidden || session.error() == errc::not_upgraded ||
+                                      session.error() == errc::bad_answer);
+    if (carrier_ == kube::carrier::websocket || !says_no) co_return session;
+    // An API server without the tunnel answers in several ways, and one with it may allow only `create`.
+    auto const first = why;
+    auto over_spdy = co_await open_over_spdy(path, why);
+    if (over_spdy) {
+        log_.info("port-forward over WebSocket is not possible, SPDY is used from now on", {{"cluster", name()}, {"reason", first.text()}});
+        carrier_ = kube::carrier::spdy;
+    }
+    co_return over_spdy;
+}
+
+inline net::awaitable<cluster_dialer::session_result> cluster_dialer::open_over_websocket(std::string path, diagnostics& why)
+{
+    std::array<std::uint8_t, 16> nonce;
+    crypto::random(nonce);
+    websocket::client_handshake hello{websocket::make_key(nonce), {"SPDY/3.1+portforward.k8s.io"}};
+    http::fields fields;
+    for (auto const& f : websocket::request_fields(hello)) fields.add(f.name, f.value);
+    auto switched = co_await api_->upgrade("GET", path, std::move(fields), why);
+    if (!switched) co_return switched.error();
+    auto const agreed = websocket::check_response(static_cast<int>(switched->first.status), switched->first.fields, hello);
+    if (!agreed) co_return errc::bad_answer;
+    auto const early = switched->second.early.data();
+    auto carrier = std::make_unique<websocket::stream>(std::move(switched->second.stream), websocket::stream_config{},
+                                                       std::vector<std::uint8_t>(early.begin(), early.end()));
+    co_return spdy::session::start(std::move(carrier), {});
+}
+
+inline net::awaitable<cluster_dialer::session_result> cluster_dialer::open_over_spdy(std::string path, diagnostics& why)
+{
+    http::fields fields;
+    fields.add("Connection", "Upgrade");
+    fields.add("Upgrade", "SPDY/3.1");
+    fields.add("X-Stream-Protocol-Version", "portforward.k8s.io");
+    auto switched = co_await api_->upgrade("POST", path, std::move(fields), why);
+    if (!switched) co_return switched.error();
+    if (!http::iequals(switched->first.fields.get("Upgrade"), "SPDY/3.1")) co_return errc::bad_answer;
+    co_return spdy::session::start(std::move(switched->second.stream), switched->second.early.data());
+}
+
+} // namespace podproxy::kube

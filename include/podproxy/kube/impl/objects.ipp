@@ -1,0 +1,99 @@
+namespace podproxy::kube {
+
+namespace detail {
+
+inline std::uint16_t port_number(json::value v) noexcept
+{
+    auto const n = v.integer().value_or(0);
+    return n > 0 && n <= 65535 ? static_cast<std::uint16_t>(n) : std::uint16_t{0};
+}
+
+/// The default protocol is TCP; others can't be forwarded.
+inline bool is_tcp(json::value port) noexcept { return port["protocol"].text_or("TCP") == "TCP"; }
+
+inline endpoint_slice read_slice(json::value object)
+{
+    endpoint_slice out;
+    out.name = object["metadata"]["name"].text_or({});
+    for (json::value const e : object["endpoints"].items()) {
+        endpoint& point = out.endpoints.emplace_back();
+        point.hostname = e["hostname"].text_or({});
+        json::value const ref = e["targetRef"];
+        if (ref["kind"].text() == "Pod") {
+            point.pod = ref["name"].text_or({});
+            point.pod_namespace = ref["namespace"].text_or({});
+        }
+        json::value const conditions = e["conditions"];
+        point.ready = conditions["ready"].boolean().value_or(true);
+        point.serving = conditions["serving"].boolean().value_or(point.ready);
+        point.terminating = conditions["terminating"].boolean().value_or(false);
+    }
+    for (json::value const p : object["ports"].items()) {
+        if (!is_tcp(p)) continue;
+        endpoint_port& port = out.ports.emplace_back();
+        port.name = p["name"].text_or({});
+        if (auto const n = port_number(p["port"])) port.port = n;
+    }
+    return out;
+}
+
+} // namespace detail
+
+inline result<service> parse_service(std::string_view text)
+{
+    json::parser parser(max_answer_bytes);
+    auto const d = parser.parse(text);
+    if (!d || (*d)["kind"].text() != "Service") return errc::bad_answer;
+    service out;
+    out.resource_version = (*d)["metadata"]["resourceVersion"].text_or({});
+    json::value const spec = (*d)["spec"];
+    for (json::value const p : spec["ports"].items())
+        if (detail::is_tcp(p)) out.ports.push_back({std::string(p["name"].text_or({})), detail::port_number(p["port"])});
+    out.headless = spec["clusterIP"].text() == "None";
+    if (spec["type"].text() == "ExternalName") out.external_name = spec["externalName"].text_or({});
+    return out;
+}
+
+inline result<endpoint_slice_list> parse_endpoint_slice_list(std::string_view text)
+{
+    json::parser parser(max_answer_bytes);
+    auto const d = parser.parse(text);
+    if (!d || (*d)["kind"].text() != "EndpointSliceList") return errc::bad_answer;
+    endpoint_slice_list out;
+    out.resource_version = (*d)["metadata"]["resourceVersion"].text_or({});
+    for (json::value const item : (*d)["items"].items()) out.slices.push_back(detail::read_slice(item));
+    return out;
+}
+
+inline result<watch_event> parse_watch_event(std::string_view text)
+{
+    json::parser parser(max_answer_bytes);
+    auto const d = parser.parse(text);
+    if (!d) return errc::bad_answer;
+    json::value const object = (*d)["object"];
+    auto const type = (*d)["type"].text_or({});
+    watch_event out;
+    if (type == "ERROR") {
+        out.what = watch_event::kind::error;
+        out.code = object["code"].integer().value_or(0);
+        out.message = object["message"].text_or({});
+        return out;
+    }
+    out.resource_version = object["metadata"]["resourceVersion"].text_or({});
+    if (type == "BOOKMARK") return out;
+    if (type != "ADDED" && type != "MODIFIED" && type != "DELETED") return errc::bad_answer;
+    out.what = type == "DELETED" ? watch_event::kind::deleted : watch_event::kind::changed;
+    out.slice = detail::read_slice(object);
+    if (out.slice.name.empty()) return errc::bad_answer;
+    return out;
+}
+
+inline std::string parse_status_message(std::string_view text)
+{
+    json::parser parser(max_answer_bytes);
+    auto const d = parser.parse(text);
+    if (!d || (*d)["kind"].text() != "Status") return {};
+    return std::string((*d)["message"].text_or({}));
+}
+
+} // namespace podproxy::kube

@@ -1,0 +1,177 @@
+#include <asio/error.hpp>
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace podproxy::kube {
+
+inline std::size_t pod_sessions::ready() const noexcept
+{
+    return static_cast<std::size_t>(std::count_if(sessions_.begin(), sessions_.end(), [](auto const& s) {
+        if (!s->usable() || s->streams() != 0) return false;
+        for (std::uint32_t lane = 0; lane < spdy::lane_count; ++lane)
+            if (!s->lane_free(lane)) return false;
+        return true;
+    }));
+}
+
+/// A session that nobody uses; else, where sharing is allowed, the free lane of the session with the fewest streams.
+inline pod_sessions::place pod_sessions::find_place()
+{
+    place best;
+    std::size_t best_streams = static_cast<std::size_t>(-1);
+    for (auto const& s : sessions_) {
+        if (!s->usable() || s->streams() >= best_streams) continue;
+        if (config_.use == session_use::exclusive && s->streams() != 0) continue;
+        std::uint32_t lane = 0;
+        while (lane < spdy::lane_count && !s->lane_free(lane)) ++lane;
+        if (lane == spdy::lane_count) continue;
+        best = {s, lane};
+        best_streams = s->streams();
+    }
+    return best;
+}
+
+inline bool pod_sessions::start_opening(std::size_t wanted)
+{
+    while (opening_ < std::min(wanted, config_.most_opening) && sessions_.size() + opening_ < config_.most && !closed_) {
+        ++opening_;
+        openings_.spawn(open_one());
+    }
+    return opening_ != 0;
+}
+
+inline net::awaitable<void> pod_sessions::open_one()
+{
+    auto const self = shared_from_this();
+    diagnostics why;
+    auto opened = co_await open_(why);
+    --opening_;
+    if (!opened) {
+        ++failures_;
+        last_failure_ = opened.error();
+        last_why_ = why;
+    } else if (closed_) {
+        (*opened)->close();
+    } else {
+        (*opened)->on_change = [weak = weak_from_this()] {
+            if (auto pool = weak.lock()) {
+                pool->remove_dead();
+                pool->wake();
+            }
+        };
+        sessions_.push_back(std::move(*opened));
+    }
+    wake();
+}
+
+inline void pod_sessions::wake()
+{
+    for (auto& w : waiting_) w.complete({});
+}
+
+inline void pod_sessions::remove_dead()
+{
+    sessions_.remove_if([](auto const& s) { return static_cast<bool>(s->error()); });
+}
+
+inline void pod_sessions::keep_spares()
+{
+    std::size_t const now = ready() + opening_;
+    if (now < config_.spare && !closed_) start_opening(opening_ + config_.spare - now);
+}
+
+inline net::awaitable<result<pod_sessions::place>> pod_sessions::acquire(diagnostics& why)
+{
+    std::size_t const failures_before = failures_;
+    for (;;) {
+        if (closed_) co_return errc::pod_gone;
+        if (auto p = find_place(); p.session) co_return p;
+        std::size_t const queue = waiting_.size() + 1;
+        std::size_t const per_session = config_.use == session_use::exclusive ? 1 : spdy::lane_count;
+        if (failures_ != failures_before && opening_ == 0) {
+            why = last_why_;
+            co_return last_failure_;
+        }
+        if (failures_ == failures_before) start_opening((queue + per_session - 1) / per_session);
+        auto const me = waiting_.emplace(waiting_.end(), executor_);
+        auto [ec] = co_await me->async_wait(asio::as_tuple(net::use_awaitable));
+        waiting_.erase(me);
+        if (ec) co_return ec;
+    }
+}
+
+inline net::awaitable<result<net::any_stream>> pod_sessions::dial(std::uint16_t port, diagnostics& why)
+{
+    auto const self = shared_from_this();
+    ++connections_;
+    struct leave {
+        pod_sessions* pool;
+        ~leave()
+        {
+            --pool->connections_;
+            pool->idle_since_ = net::clock::now();
+        }
+    };
+    auto guard = std::make_shared<leave>(leave{this});
+
+    for (;;) {
+        auto at = co_await acquire(why);
+        if (!at) co_return at.error();
+        auto const number = std::to_string(port);
+        auto const request = std::to_string(next_request_++);
+        // The error stream comes first and says nothing from our side. Both are opened before anything is waited for.
+        std::array<spdy::header_view, 3> fields{{{"streamtype", "error"}, {"port", number}, {"requestid", request}}};
+        auto error = at->session->open(fields, spdy::lane_count, spdy::session::upload::none);
+        fields[0].value = "data";
+        auto data = error ? at->session->open(fields, at->lane, spdy::session::upload::yes) : nullptr;
+        if (!data) continue; // the session has just died; another one will do, nothing has been exchanged
+        auto stream = std::make_unique<forwarded_stream>(
+            executor_, std::move(error), std::move(data), config_.stream,
+            [self, guard, port, session = std::weak_ptr(at->session)](std::error_code ec, std::string const&) mutable {
+                if (ec == errc::port_refused || ec == errc::pod_gone) self->proven_ports_.erase(port);
+                if (ec == errc::pod_gone) self->close();
+                guard.reset();
+            });
+        keep_spares();
+        auto const grace = proven_ports_.contains(port) ? std::chrono::milliseconds(0) : config_.connect_grace;
+        auto const ready = co_await stream->established(grace, why);
+        if (!ready) co_return ready.error();
+        proven_ports_.insert(port);
+        co_return result<net::any_stream>(std::move(stream));
+    }
+}
+
+inline bool pod_sessions::trim(net::clock::time_point now)
+{
+    remove_dead();
+    if (connections_ == 0 && now - idle_since_ >= config_.keep_idle) {
+        auto const gone = std::exchange(sessions_, {});
+        for (auto const& s : gone) s->close();
+    } else {
+        // After a crowd: keep the spares, let the other idle ones go a little at a time.
+        std::size_t idle = ready();
+        for (auto it = sessions_.begin(); it != sessions_.end() && idle > config_.spare + spdy::lane_count;) {
+            auto const s = *it;
+            if (s->usable() && s->streams() == 0) {
+                it = sessions_.erase(it);
+                s->close();
+                --idle;
+            } else {
+                ++it;
+            }
+        }
+    }
+    return sessions_.empty() && connections_ == 0 && opening_ == 0;
+}
+
+inline void pod_sessions::close()
+{
+    if (std::exchange(closed_, true)) return;
+    openings_.cancel();
+    auto const gone = std::exchange(sessions_, {});
+    for (auto const& s : gone) s->close(errc::pod_gone);
+    wake();
+}
+
+} // namespace podproxy::kube

@@ -1,0 +1,101 @@
+#ifndef PODPROXY_KUBE_SERVICE_CLIENT_HPP
+#define PODPROXY_KUBE_SERVICE_CLIENT_HPP
+
+#include <podproxy/core/diagnostics.hpp>
+#include <podproxy/core/log.hpp>
+#include <podproxy/core/result.hpp>
+#include <podproxy/kube/api_client.hpp>
+#include <podproxy/kube/endpoints.hpp>
+#include <podproxy/kube/objects.hpp>
+#include <podproxy/net/asio.hpp>
+#include <podproxy/net/task_group.hpp>
+#include <podproxy/net/wait_slot.hpp>
+#include <chrono>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace podproxy::kube {
+
+struct service_client_config {
+    std::chrono::seconds forget_after{300};       ///< A Service that nobody used for so long is not watched any more.
+    std::chrono::milliseconds trust_unwatched{2000}; ///< How long endpoints are believed while no watch runs (RBAC, lost connection).
+    std::chrono::seconds trust_service{30};       ///< How long a Service's ports are believed before they are read again, behind a use.
+    std::chrono::seconds watch_length{120};       ///< The server ends a watch after so long, and the next one begins.
+    std::chrono::milliseconds first_backoff{200}; ///< After a lost watch; doubled each time, up to `most_backoff`.
+    std::chrono::milliseconds most_backoff{15'000};
+};
+
+/** Knows the pods behind Services that somebody uses.
+
+    The first use of a Service reads it and lists its EndpointSlices; from then on a watch keeps them true until nobody uses them. Where
+    watching is not allowed, a list counts for `trust_unwatched`.
+    @par Source discovery.k8s.io/v1; API concepts "efficient detection of changes": list, watch, bookmarks, 410 = list again
+    @par Lifetime Outlives its calls; `close` and joining come before the end. */
+class service_client {
+public:
+    service_client(net::executor ex, api_client& api, logger log, service_client_config config = {})
+        : executor_(ex), api_(api), log_(log), config_(config), watches_(ex)
+    {
+    }
+
+    /** The pods that a connection to `port` of a Service may go to.
+        @par Cancel total.
+        @return at least one; or the errors of `select_pods` and of the API server. */
+    net::awaitable<result<std::vector<pod_port>>> resolve(std::string ns, std::string name, std::uint16_t port, diagnostics& why);
+
+    /// Forget what nobody uses.
+    void trim(net::clock::time_point now);
+
+    void close() { watches_.cancel(); }
+    std::size_t services() const noexcept { return entries_.size(); }
+
+private:
+    struct entry {
+        std::string ns;
+        std::string name;
+        service svc;
+        std::map<std::string, endpoint_slice> slices;
+        std::string resource_version;
+        net::clock::time_point listed{};
+        net::clock::time_point service_read{};
+        net::clock::time_point used{};
+        bool loaded = false;
+        bool loading = false;
+        bool watched = false;       ///< a watch is running, `slices` is the truth
+        bool watch_started = false; ///< there is a coroutine for it
+        bool refreshing = false;
+        bool forgotten = false;
+        std::list<net::wait_slot> waiting;
+    };
+    using key = std::pair<std::string, std::string>;
+
+    net::awaitable<result<void>> load(std::shared_ptr<entry> e, diagnostics& why);
+    net::awaitable<result<void>> list(entry& e, diagnostics& why);
+    net::awaitable<void> refresh_service(std::shared_ptr<entry> e);
+    net::awaitable<void> keep_watching(std::shared_ptr<entry> e);
+    net::awaitable<std::error_code> watch_once(entry& e);
+
+    static std::string slices_path(entry const& e)
+    {
+        return "/apis/discovery.k8s.io/v1/namespaces/" + e.ns + "/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D" + e.name;
+    }
+
+    net::executor executor_;
+    api_client& api_;
+    logger log_;
+    service_client_config config_;
+    std::map<key, std::shared_ptr<entry>> entries_;
+    net::task_group watches_;
+    std::uint32_t jitter_ = 0x9e3779b9;
+};
+
+} // namespace podproxy::kube
+
+#include <podproxy/kube/impl/service_client.ipp>
+
+#endif

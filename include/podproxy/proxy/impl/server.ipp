@@ -1,0 +1,236 @@
+#include <podproxy/net/tcp_stream.hpp>
+#include <podproxy/net/timeout.hpp>
+#include <algorithm>
+#include <utility>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <sys/resource.h>
+#endif
+
+namespace podproxy::proxy {
+
+/// Counts a client as long as it is here, whichever part of the server has it.
+class server::presence {
+public:
+    explicit presence(server& s) noexcept : server_(&s) { ++s.clients_; }
+    presence(presence&& o) noexcept : server_(std::exchange(o.server_, nullptr)) {}
+    presence(presence const&) = delete;
+    presence& operator=(presence const&) = delete;
+    ~presence()
+    {
+        if (server_) server_->left();
+    }
+    /// Hand the counting over to whoever calls `left`.
+    void keep() noexcept { server_ = nullptr; }
+
+private:
+    server* server_;
+};
+
+inline server::server(net::executor ex, net::dialer& out, logger log, server_config config)
+    : executor_(ex), out_(out), log_(log), config_(std::move(config)), limit_(client_limit()), relays_(ex, config_.relay), tasks_(ex),
+      changed_(ex, net::clock::time_point::max())
+{
+}
+
+/// Two descriptors each; some are kept back for listeners, log files, pipes, watches and sessions.
+inline std::size_t server::client_limit() const
+{
+    if (config_.most_clients != 0) return config_.most_clients;
+    std::size_t descriptors = 1024;
+#if defined(__unix__) || defined(__APPLE__)
+    rlimit now{};
+    if (::getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_cur != RLIM_INFINITY) descriptors = static_cast<std::size_t>(now.rlim_cur);
+#endif
+    std::size_t const reserve = std::min<std::size_t>(descriptors / 4, 100);
+    return std::max<std::size_t>((descriptors - reserve) / 2, 1);
+}
+
+inline void server::left()
+{
+    --clients_;
+    changed_.cancel();
+}
+
+inline net::awaitable<std::error_code> server::serve(net::listener& from, port_kind kind)
+{
+    from.on_exhausted([this](std::error_code ec) { log_.warn("no new clients for a moment: out of descriptors", {{"error", ec}}); });
+    bool said = false;
+    for (;;) {
+        while (clients_ >= limit_) {
+            if (!std::exchange(said, true)) log_.warn("no new clients until some have left", {{"clients", clients_}});
+            co_await changed_.async_wait(asio::as_tuple(net::use_awaitable));
+        }
+        said = said && clients_ > limit_ / 2;
+        auto accepted = co_await from.accept();
+        if (!accepted) co_return accepted.error();
+        tasks_.spawn(client(std::move(*accepted), kind), config_.handshake_limit);
+    }
+}
+
+inline net::awaitable<void> server::client(net::tcp_socket socket, port_kind kind)
+{
+    presence here(*this);
+    // The handshake limit cancels this coroutine; what follows a cancelled wait here only looks at its error and answers.
+    co_await asio::this_coro::throw_if_cancelled(false);
+    net::any_stream client = std::make_unique<net::tcp_stream>(std::move(socket), net::tcp_stream::mode::non_blocking);
+    flat_buffer in(64 * 1024);
+    for (;;) {
+        auto const n = client->try_read(in.prepare(socks5::max_message_bytes));
+        if (n) {
+            in.commit(*n);
+            break;
+        }
+        if (n.error() != podproxy::errc::would_block) co_return;
+        auto [ec] = co_await net::async_wait(*client, net::wait_kind::read, asio::as_tuple(net::use_awaitable));
+        if (ec) co_return; // said nothing
+    }
+    std::uint8_t const first = in.data()[0];
+    if (kind != port_kind::mixed || first != 5) {
+        if (first == 4 && kind == port_kind::mixed) {
+            static constexpr std::uint8_t rejected[] = {0, 91, 0, 0, 0, 0, 0, 0};
+            (void)client->try_write(rejected);
+            log_.info("a SOCKS4 client was refused: use SOCKS5 (curl --socks5-hostname)");
+            co_return;
+        }
+        if (first < 0x21 || first > 0x7e) {
+            log_.info("a client speaks neither SOCKS5 nor HTTP; if it speaks TLS, give it an http:// proxy address");
+            client->reset();
+            co_return;
+        }
+        tasks_.spawn(serve_http(std::move(client), std::move(in), kind, std::move(here)));
+        co_return;
+    }
+
+    auto request = co_await socks5::accept_request(*client, in, config_.socks);
+    if (!request) {
+        if (request.error() != podproxy::errc::end_of_stream) log_.debug("socks5 handshake failed", {{"error", request.error()}});
+        co_return;
+    }
+    diagnostics why;
+    host_port const destination = request->destination;
+    auto upstream = co_await out_.dial(std::move(request->destination), why);
+    if (!upstream) {
+        bool const late = (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none;
+        std::error_code const ec = late ? make_error_code(podproxy::errc::timed_out) : upstream.error();
+        (void)client->try_write(socks5::encode_reply(socks5::reply_code_for(ec)).view());
+        report_failure("socks5", destination, ec, why);
+        co_return;
+    }
+    auto const reply = socks5::encode_reply(socks5::reply_code::succeeded);
+    auto const n = client->try_write(reply.view());
+    if (!n || *n != reply.view().size()) co_return; // ten bytes that don't fit: nobody reads
+    relay(std::move(client), std::move(*upstream), in.data(), destination, std::move(why.message), std::move(here));
+}
+
+inline void server::relay(net::any_stream client, net::any_stream upstream, bytes_view early, host_port destination, std::string via, presence here)
+{
+    here.keep();
+    bool const notable = !via.empty();
+    if (log_.wants(notable ? log_level::info : log_level::debug)) {
+        log_.log(notable ? log_level::info : log_level::debug, "connect",
+                 std::initializer_list<log_field>{{"addr", format_host_port(destination)}, {"target", via}});
+        relays_.start(std::move(client), std::move(upstream), early,
+                      [this, destination = std::move(destination), via = std::move(via), notable](net::relay_end const& end) {
+                          auto const took = std::chrono::duration_cast<std::chrono::milliseconds>(end.duration);
+                          log_.log(notable ? log_level::info : log_level::debug, "closed",
+                                   std::initializer_list<log_field>{{"addr", format_host_port(destination)},
+                                                                    {"target", via},
+                                                                    {"duration", took},
+                                                                    {"rx", end.to_client},
+                                                                    {"tx", end.to_server},
+                                                                    {"error", end.error ? end.error.message() : std::string("none")}});
+                          left();
+                      });
+    } else {
+        relays_.start(std::move(client), std::move(upstream), early, [this](net::relay_end const&) { left(); });
+    }
+}
+
+inline void server::report_failure(std::string_view protocol, host_port const& destination, std::error_code ec, diagnostics const& why) const
+{
+    std::string const text = why.empty() ? ec.message() : why.text();
+    log_.warn("failed to connect", {{"addr", format_host_port(destination)}, {"protocol", protocol}, {"error", text}});
+}
+
+inline net::awaitable<void> server::serve_http(net::any_stream client, flat_buffer early, port_kind kind, presence here)
+{
+    if (kind == port_kind::pac) {
+        http::request_handler const page = [this, kind](http::server_connection& c, http::request_head request) -> net::awaitable<result<void>> {
+            auto answer = answer_locally(request, kind);
+            return c.respond(std::move(answer->head), std::move(answer->body));
+        };
+        co_await http::serve(*client, early, http::server_config{}, page);
+        client->close();
+        co_return;
+    }
+    http::proxy_config settings;
+    settings.dial_timeout = config_.dial_limit;
+    settings.local = [this, kind](http::request_head const& request) { return answer_locally(request, kind); };
+    settings.on_exchange = [this](http::exchange_record const& r) {
+        log_.debug("forwarded", {{"method", r.method}, {"addr", format_host_port(r.destination)}, {"status", r.status}, {"rx", r.response_bytes}, {"tx", r.request_bytes}});
+        if (r.error && r.status >= 500) log_.warn("forwarding failed", {{"addr", format_host_port(r.destination)}, {"error", r.error}});
+    };
+    std::optional<http::proxy_server> proxy(std::in_place, *client, early, out_, std::move(settings));
+    auto outcome = co_await proxy->run();
+    if (outcome.event == http::proxy_event::closed) co_return;
+    if (outcome.event == http::proxy_event::upgraded) {
+        proxy.reset();
+        if (!co_await net::write_all(*client, outcome.upstream_early.data())) co_return;
+        relay(std::move(client), std::move(outcome.upstream), early.data(), outcome.destination, "upgraded", std::move(here));
+        co_return;
+    }
+    diagnostics why;
+    auto upstream = co_await net::with_deadline(out_.dial(outcome.destination, why), config_.dial_limit);
+    if (!upstream) {
+        report_failure("http", outcome.destination, upstream.error(), why);
+        co_await proxy->refuse_connect(upstream.error(), outcome.destination, why);
+        co_return;
+    }
+    if (!co_await proxy->accept_connect()) co_return;
+    proxy.reset();
+    relay(std::move(client), std::move(*upstream), early.data(), outcome.destination, std::move(why.message), std::move(here));
+}
+
+/// The PAC file. It names us by the address that the client has used to reach us, for that is one that works.
+inline std::optional<http::local_answer> server::answer_locally(http::request_head const& request, port_kind kind) const
+{
+    std::string_view path = request.target;
+    path = path.substr(0, path.find('?'));
+    if (kind != port_kind::pac && path != "/proxy.pac" && path != "/wpad.dat") return std::nullopt;
+    host_port_rules rules;
+    rules.default_port = 80;
+    auto const us = parse_host_port(request.fields.get("Host"), rules);
+    http::pac_addresses where;
+    if (us) {
+        if (kind == port_kind::mixed) {
+            where = {*us, *us};
+        } else {
+            if (config_.mixed_port) where.socks = host_port(us->host, *config_.mixed_port);
+            where.http = kind == port_kind::http ? us.value() : host_port(us->host, config_.http_port.value_or(config_.mixed_port.value_or(0)));
+            if (where.http->port == 0) where.http.reset();
+        }
+    }
+    std::vector<std::string> const names = config_.cluster_names ? config_.cluster_names() : std::vector<std::string>();
+    http::local_answer answer;
+    answer.head = http::response_head(200);
+    answer.head.fields.add("Content-Type", "application/x-ns-proxy-autoconfig");
+    answer.head.fields.add("Content-Disposition", "inline; filename=\"proxy.pac\"");
+    answer.head.fields.add("Cache-Control", "no-cache");
+    answer.body = http::pac_text(names, where);
+    return answer;
+}
+
+inline net::awaitable<void> server::drain(std::chrono::milliseconds limit)
+{
+    auto const until = net::clock::now() + limit;
+    while (clients_ != 0 && net::clock::now() < until) {
+        changed_.expires_at(until);
+        co_await changed_.async_wait(asio::as_tuple(net::use_awaitable));
+    }
+    relays_.cancel();
+    tasks_.cancel();
+    co_await tasks_.join();
+}
+
+} // namespace podproxy::proxy
