@@ -1,0 +1,122 @@
+#ifndef PODPROXY_CONFIG_IMPL_PODPROXY_CONFIG_IPP
+#define PODPROXY_CONFIG_IMPL_PODPROXY_CONFIG_IPP
+
+#include <podproxy/config/podproxy_config.hpp>
+#include <podproxy/config/yaml.hpp>
+#include <podproxy/core/ascii.hpp>
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <iterator>
+#include <utility>
+
+namespace podproxy::config {
+
+namespace detail {
+
+/// `host:port`, or an empty text for none.
+inline void read_address(map_reader& in, std::string_view key, std::optional<host_port>& out)
+{
+    std::string text;
+    if (!in.read(key, text)) return;
+    if (text.empty()) {
+        out.reset();
+    } else if (auto address = parse_host_port(text, {.default_port = {}, .allow_port_zero = true, .allow_empty_host = true})) {
+        out = *std::move(address);
+    } else {
+        in.complain(key, "is not an address to listen on: " + address.error().message());
+    }
+}
+
+inline void read_log_level(map_reader& in, log_level& out)
+{
+    std::string text;
+    if (!in.read("level", text)) return;
+    std::string const name = ascii_lower(text);
+    // The logger of the program that the file may have been written for has three more.
+    if (name == "dpanic" || name == "panic" || name == "fatal") out = log_level::error;
+    else if (auto const level = parse_log_level(name)) out = *level;
+    else in.complain("level", "must be debug, info, warn or error");
+}
+
+inline std::optional<log_format> read_log_format(map_reader& in, std::string_view key)
+{
+    std::string text;
+    if (!in.read(key, text)) return std::nullopt;
+    if (ascii_iequals(text, "text")) return log_format::text;
+    if (ascii_iequals(text, "json")) return log_format::json;
+    in.complain(key, "must be text or json");
+    return std::nullopt;
+}
+
+inline void read_log(map_reader& in, environment const& env, log_config& out)
+{
+    read_log_level(in, out.level);
+    auto const format = read_log_format(in, "format");
+    auto const formatter = read_log_format(in, "formatter");
+    if (format && formatter && *format != *formatter) in.complain("formatter", "means the same as 'log.format', and they differ");
+    out.format = format ? *format : formatter.value_or(out.format);
+    if (in.read("file", out.file)) out.file = expand_home(out.file, env.home);
+    in.read("colors", out.colors);
+    bool timestamp = false;
+    if (in.read("timestamp", timestamp)) out.timestamp = timestamp;
+    in.finish();
+}
+
+/// Two listeners on one address, or no way in at all.
+inline void check_listeners(map_reader& in, podproxy_config const& out)
+{
+    struct listener {
+        std::string_view key;
+        std::optional<host_port> const& address;
+    };
+    std::array<listener, 3> const all{{{"listenAddress", out.listen}, {"httpListenAddress", out.http_listen}, {"pacListenAddress", out.pac_listen}}};
+    for (std::size_t i = 1; i < all.size(); ++i)
+        for (std::size_t k = 0; k < i; ++k)
+            if (all[i].address && all[i].address->port != 0 && all[i].address == all[k].address)
+                in.complain(all[i].key, "is the same address as " + quoted(all[k].key));
+    if (!out.listen && !out.http_listen) in.complain("listenAddress", "and 'httpListenAddress' are both empty: nothing would listen");
+}
+
+} // namespace detail
+
+inline std::optional<podproxy_config> parse_podproxy_config(std::string_view text, std::string const& file, environment const& env,
+                                                            problem_list& problems)
+{
+    problem_list found;
+    std::optional<podproxy_config> out;
+    if (auto const root = parse_yaml(text, file, found)) {
+        out.emplace();
+        map_reader in(*root, file, found);
+        detail::read_address(in, "listenAddress", out->listen);
+        detail::read_address(in, "httpListenAddress", out->http_listen);
+        detail::read_address(in, "pacListenAddress", out->pac_listen);
+        in.read("skipDefaultKubeconfig", out->skip_default_kubeconfig);
+        in.read("skipKubeconfigEnv", out->skip_kubeconfig_env);
+        if (in.read("kubeconfigs", out->kubeconfigs) && std::ranges::any_of(out->kubeconfigs, [](auto const& path) { return path.empty(); }))
+            in.complain("kubeconfigs", "has an empty entry");
+        if (in.read("connectGrace", out->connect_grace) && out->connect_grace > std::chrono::seconds(10))
+            in.complain("connectGrace", "must be at most 10s");
+        if (auto log = in.map("log")) detail::read_log(*log, env, out->log);
+        in.finish();
+        detail::check_listeners(in, *out);
+    }
+    std::ranges::stable_sort(found, {}, &problem::where); // in the order of the file
+    if (has_errors(found)) out.reset();
+    problems.insert(problems.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
+    return out;
+}
+
+inline std::optional<podproxy_config> load_podproxy_config(std::string const& path, config_path how, environment const& env, file_source& files,
+                                                           problem_list& problems)
+{
+    auto const text = files.read(path, yaml_limits{}.max_bytes);
+    if (text) return parse_podproxy_config(*text, path, env, problems);
+    if (how == config_path::standard && text.error() == cond::not_found) return podproxy_config{};
+    problems.push_back({severity::error, path, {}, "can't be read: " + text.error().message()});
+    return std::nullopt;
+}
+
+} // namespace podproxy::config
+
+#endif
