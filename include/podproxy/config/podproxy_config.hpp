@@ -7,12 +7,19 @@
 #include <podproxy/config/problem.hpp>
 #include <podproxy/core/host_port.hpp>
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace podproxy::config {
+
+/// `carrier`: what carries port-forward connections to the API server.
+enum class carrier_choice : std::uint8_t { automatic, websocket, spdy };
+
+/// `sessions`: whether connections into a pod share port-forward sessions.
+enum class session_choice : std::uint8_t { automatic, exclusive, shared };
 
 /// The settings of the tool podproxy. The comment of each member begins with its key in the file.
 struct podproxy_config {
@@ -32,6 +39,11 @@ struct podproxy_config {
     /// `connectGrace`: how long a connection into a pod waits for an error of the cluster before it is reported as open, since
     /// Kubernetes never says that it is. Default 50ms; 0 does not wait. At most 10s.
     std::chrono::milliseconds connect_grace{50};
+    /// `carrier`: `auto` (default: WebSocket, and SPDY where that is not possible), `websocket` or `spdy`.
+    carrier_choice carrier = carrier_choice::automatic;
+    /// `sessions`: `auto` (default: a session of its own for each connection where one is ready, else shared), `exclusive` or
+    /// `shared` (up to five connections on a session).
+    session_choice sessions = session_choice::automatic;
     /// `log.level`, `log.format` (or `log.formatter`), `log.file` (`~` is the home folder), `log.colors`, `log.timestamp`.
     log_config log;
 };

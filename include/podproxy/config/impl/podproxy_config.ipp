@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <iterator>
+#include <tuple>
 #include <utility>
 
 namespace podproxy::config {
@@ -63,6 +64,27 @@ inline void read_log(map_reader& in, environment const& env, log_config& out)
     in.finish();
 }
 
+/// One of a few words.
+template <class Choice, std::size_t N>
+void read_choice(map_reader& in, std::string_view key, std::array<std::pair<std::string_view, Choice>, N> const& words, Choice& out)
+{
+    std::string text;
+    if (!in.read(key, text)) return;
+    auto const word = std::ranges::find(words, std::string_view(text), &std::pair<std::string_view, Choice>::first);
+    if (word != words.end()) {
+        out = word->second;
+        return;
+    }
+    std::string all;
+    for (auto const& [name, value] : words) all += (all.empty() ? "must be " : name == words.back().first ? " or " : ", ") + std::string(name);
+    in.complain(key, all);
+}
+
+inline constexpr std::array<std::pair<std::string_view, carrier_choice>, 3> carrier_words{
+    {{"auto", carrier_choice::automatic}, {"websocket", carrier_choice::websocket}, {"spdy", carrier_choice::spdy}}};
+inline constexpr std::array<std::pair<std::string_view, session_choice>, 3> session_words{
+    {{"auto", session_choice::automatic}, {"exclusive", session_choice::exclusive}, {"shared", session_choice::shared}}};
+
 /// Two listeners on one address, or no way in at all.
 inline void check_listeners(map_reader& in, podproxy_config const& out)
 {
@@ -97,11 +119,14 @@ inline std::optional<podproxy_config> parse_podproxy_config(std::string_view tex
             in.complain("kubeconfigs", "has an empty entry");
         if (in.read("connectGrace", out->connect_grace) && out->connect_grace > std::chrono::seconds(10))
             in.complain("connectGrace", "must be at most 10s");
+        detail::read_choice(in, "carrier", detail::carrier_words, out->carrier);
+        detail::read_choice(in, "sessions", detail::session_words, out->sessions);
         if (auto log = in.map("log")) detail::read_log(*log, env, out->log);
         in.finish();
         detail::check_listeners(in, *out);
     }
-    std::ranges::stable_sort(found, {}, &problem::where); // in the order of the file
+    // In the order of the file.
+    std::ranges::sort(found, [](problem const& a, problem const& b) { return std::tie(a.where, a.message) < std::tie(b.where, b.message); });
     if (has_errors(found)) out.reset();
     problems.insert(problems.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
     return out;
