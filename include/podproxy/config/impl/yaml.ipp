@@ -27,24 +27,24 @@ struct yaml_refused {
     std::string message;
 };
 
-inline position position_of(YAML::Mark const& mark) noexcept
+/// Our place of the parser's, which may be behind the text's last line, in the mark for the end that we add.
+inline position position_of(YAML::Mark const& mark, std::size_t lines) noexcept
 {
     if (mark.is_null()) return {};
-    return {static_cast<std::size_t>(mark.line) + 1, static_cast<std::size_t>(mark.column) + 1};
+    position const where{static_cast<std::size_t>(mark.line) + 1, static_cast<std::size_t>(mark.column) + 1};
+    return where.line <= lines ? where : position{lines, 1};
 }
 
 /// Builds the tree from the parser's events.
 class yaml_builder final : public YAML::EventHandler {
 public:
-    explicit yaml_builder(yaml_limits const& limits) : limits_(limits) {}
+    yaml_builder(yaml_limits const& limits, std::size_t lines) : limits_(limits), lines_(lines) {}
 
-    bool started() const noexcept { return started_; }
     yaml_node take() { return std::move(root_); }
 
     void OnDocumentStart(YAML::Mark const& mark) override
     {
-        started_ = true;
-        root_.where = position_of(mark);
+        root_.where = place_of(mark);
     }
     void OnDocumentEnd() override {}
 
@@ -63,10 +63,10 @@ public:
     void OnAlias(YAML::Mark const& mark, YAML::anchor_t anchor) override
     {
         auto const known = anchors_.find(anchor);
-        if (known == anchors_.end()) throw yaml_refused{position_of(mark), "an alias stands inside its own anchor"};
-        charge(known->second.cost, position_of(mark)); // before the copy is made
+        if (known == anchors_.end()) throw yaml_refused{place_of(mark), "an alias stands inside its own anchor"};
+        charge(known->second.cost, place_of(mark)); // before the copy is made
         yaml_node copy = known->second.node;
-        copy.where = position_of(mark);
+        copy.where = place_of(mark);
         place(std::move(copy));
     }
 
@@ -93,11 +93,13 @@ private:
     };
     static constexpr std::size_t node_cost = 64;
 
-    static yaml_node leaf(YAML::Mark const& mark, yaml_node::kind type)
+    position place_of(YAML::Mark const& mark) const noexcept { return position_of(mark, lines_); }
+
+    yaml_node leaf(YAML::Mark const& mark, yaml_node::kind type) const
     {
         yaml_node out;
         out.type = type;
-        out.where = position_of(mark);
+        out.where = place_of(mark);
         return out;
     }
 
@@ -195,8 +197,8 @@ private:
     }
 
     yaml_limits limits_;
+    std::size_t lines_; ///< of the text
     std::size_t spent_ = 0;
-    bool started_ = false;
     yaml_node root_;
     std::vector<level> levels_;
     std::map<YAML::anchor_t, anchored> anchors_;
@@ -205,8 +207,11 @@ private:
 /// Stops the parser when a second document begins.
 class second_document final : public YAML::EventHandler {
 public:
-    bool started = false;
-    void OnDocumentStart(YAML::Mark const& mark) override { throw yaml_refused{position_of(mark), "a second document begins, only one is expected"}; }
+    explicit second_document(std::size_t lines) : lines_(lines) {}
+    void OnDocumentStart(YAML::Mark const& mark) override
+    {
+        throw yaml_refused{position_of(mark, lines_), "a second document begins, only one is expected"};
+    }
     void OnDocumentEnd() override {}
     void OnNull(YAML::Mark const&, YAML::anchor_t) override {}
     void OnAlias(YAML::Mark const&, YAML::anchor_t) override {}
@@ -215,6 +220,9 @@ public:
     void OnSequenceEnd() override {}
     void OnMapStart(YAML::Mark const&, std::string const&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
     void OnMapEnd() override {}
+
+private:
+    std::size_t lines_;
 };
 
 /// The place of the first byte that YAML does not allow, or nothing.
@@ -244,19 +252,17 @@ inline std::optional<yaml_node> parse_yaml(std::string_view text, std::string_vi
     if (auto const bad = detail::find_bad_byte(text)) return fail(*bad, "a byte that is not UTF-8 text, or a control character");
     // Without a mark for the end, yaml-cpp 0.7 takes a quote that is never closed for a text that ends with the file.
     std::istringstream in(std::string(text) + (text.empty() || text.ends_with('\n') ? "...\n" : "\n...\n"));
-    detail::yaml_builder builder(limits);
+    std::size_t const lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + (text.ends_with('\n') ? 0u : 1u);
+    detail::yaml_builder builder(limits, lines);
     try {
         YAML::Parser parser(in);
         parser.HandleNextDocument(builder);
-        detail::second_document second;
+        detail::second_document second(lines);
         if (limits.more == more_documents::refuse) parser.HandleNextDocument(second);
     } catch (detail::yaml_refused const& e) {
         return fail(e.where, e.message);
     } catch (YAML::Exception const& e) {
-        position where = detail::position_of(e.mark);
-        std::size_t const lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + (text.ends_with('\n') ? 0u : 1u);
-        if (where.line > lines) where = {lines, 1}; // our own mark for the end
-        return fail(where, "not valid YAML: " + e.msg);
+        return fail(detail::position_of(e.mark, lines), "not valid YAML: " + e.msg);
     }
     return builder.take();
 }
