@@ -34,7 +34,7 @@ struct session_config {
     /// DATA frames that may be on their way to one worker of the peer (see `lane_count`). Its queue holds 50 frames, and a full
     /// queue stops the whole session for good.
     std::uint32_t window = 32;
-    std::chrono::milliseconds ping_interval{5000}; ///< Between PINGs while streams are open. Zero: none.
+    std::chrono::milliseconds ping_interval{5000}; ///< Between PINGs, with and without streams: they keep the session alive. Zero: none.
     std::chrono::milliseconds ping_timeout{5000};  ///< Silence after a PING that ends the session with `cond::timed_out`.
 };
 
@@ -125,6 +125,7 @@ public:
     bool usable() const noexcept { return !error_ && !going_away_ && next_id_ < 0x7fffff00u; }
     std::error_code error() const noexcept { return error_; }
     std::size_t streams() const noexcept { return streams_.size(); }
+    bool fresh() const noexcept { return next_id_ == 1; } ///< No stream has been opened yet.
 
     /// Streams that hold this lane or have left unanswered frames in it.
     bool lane_free(std::uint32_t lane) const noexcept { return lanes_[lane].streams == 0 && lanes_[lane].acked == lanes_[lane].sent; }
@@ -160,6 +161,9 @@ private:
         std::uint64_t sent;
     };
 
+    /// PINGs that may wait for one worker. They wait in the same queue as DATA frames; a stuck worker's must not fill up.
+    static constexpr std::uint32_t most_pings = 12;
+
     session(net::any_stream carrier, session_config config);
 
     void begin(bytes_view early);
@@ -175,6 +179,8 @@ private:
     void die(std::error_code why);
     void forget(session_stream& s);
     bool alone() const noexcept;
+    bool may_send(std::uint32_t lane) const noexcept;
+    void resume_reading();
     void ping();
     void ask(std::uint32_t lane);
     void watch();

@@ -38,10 +38,7 @@ inline result<bytes_view> session_stream::view() const
 inline void session_stream::consume(std::size_t n)
 {
     in_.consume(n);
-    if (owner_->paused_ && in_.size() < owner_->config_.receive_limit / 2) {
-        owner_->paused_ = false;
-        owner_->wait_read();
-    }
+    if (in_.size() < owner_->config_.receive_limit / 2) owner_->resume_reading();
 }
 
 inline result<std::size_t> session_stream::try_read(std::span<std::uint8_t> out)
@@ -56,16 +53,17 @@ inline result<std::size_t> session_stream::try_read(std::span<std::uint8_t> out)
 inline result<std::size_t> session_stream::try_write(bytes_view in)
 {
     if (error_) return error_;
+    if (owner_->error_) return owner_->error_;
     if (local_ended_) return std::make_error_code(std::errc::broken_pipe);
     session& s = *owner_;
     auto& lane = s.lanes_[lane_];
     std::size_t taken = 0;
     while (taken < in.size()) {
         if (s.out_.size() >= s.config_.send_buffer) break;
-        // A worker that does not answer its PINGs is stuck with somebody else's data; then nobody can be asked any more, and
-        // the other lanes trust the carrier's own flow control.
-        bool const stuck_elsewhere = std::any_of(s.lanes_.begin(), s.lanes_.end(), [&](auto const& l) { return &l != &lane && l.pings > 12; });
-        if (lane.sent - lane.acked >= s.config_.window && !stuck_elsewhere) break;
+        if (!s.may_send(lane_)) {
+            if (lane.asked != lane.sent) s.ask(lane_); // it could not be asked when that was due
+            break;
+        }
         std::size_t const n = std::min(in.size() - taken, s.config_.frame_size);
         auto const header = encode_data_header(stream_id{id_}, static_cast<std::uint32_t>(n), data_flags::none);
         auto room = s.out_.prepare(header.size() + n);
@@ -79,15 +77,15 @@ inline result<std::size_t> session_stream::try_write(bytes_view in)
         if (error_) return error_;
     }
     wants_room_ = taken == 0;
-    if (taken == 0) return podproxy::errc::would_block;
     s.flush();
     if (error_) return error_;
+    if (taken == 0) return podproxy::errc::would_block;
     return taken;
 }
 
 inline void session_stream::finish()
 {
-    if (local_ended_ || error_) return;
+    if (local_ended_ || error_ || owner_->error_) return;
     local_ended_ = true;
     auto const header = encode_data_header(stream_id{id_}, 0, data_flags::fin);
     auto room = owner_->out_.prepare(header.size());
@@ -154,6 +152,15 @@ inline void session::wait_read()
             self->read_turn();
         }
     });
+}
+
+/// A reader has taken something, or is not alone any more.
+inline void session::resume_reading()
+{
+    if (!paused_) return;
+    paused_ = false;
+    bytes_at_ping_ = static_cast<std::uint64_t>(-1); // the answer to the last PING may still lie in the carrier
+    wait_read();
 }
 
 inline void session::wait_write()
@@ -235,12 +242,17 @@ inline void session::on_event(net::receive_queue::block const& owner, frame_even
         auto const it = std::find_if(pings_.begin(), pings_.end(), [&](auto const& r) { return r.id == p->id; });
         if (it == pings_.end()) return;
         auto& lane = lanes_[it->lane];
+        std::uint32_t const number = it->lane;
+        bool const was_free = lane_free(number);
         lane.acked = std::max(lane.acked, it->sent);
         --lane.pings;
-        bool const free = lane.streams == 0 && lane.acked == lane.sent;
         pings_.erase(it);
+        if (!may_send(number) && lane.asked != lane.sent) { // it could not be asked when that was due
+            ask(number);
+            flush();
+        }
         room();
-        if (free) changed();
+        if (!was_free && lane_free(number)) changed();
     } else if (auto const* away = std::get_if<goaway>(&event)) {
         going_away_ = true;
         for (auto const& [id, s] : std::vector<std::pair<std::uint32_t, session_stream*>>(streams_.begin(), streams_.end()))
@@ -311,10 +323,21 @@ inline void session::room()
 {
     if (error_ || out_.size() >= config_.send_buffer) return;
     for (auto const& [id, s] : streams_)
-        if (s->wants_room_ && (lanes_[s->lane_].sent - lanes_[s->lane_].acked < config_.window)) {
+        if (s->wants_room_ && may_send(s->lane_)) {
             s->wants_room_ = false;
             s->changed();
         }
+}
+
+/// Whether one more DATA frame may go to a worker of the peer.
+inline bool session::may_send(std::uint32_t lane) const noexcept
+{
+    if (lanes_[lane].sent - lanes_[lane].acked < config_.window) return true;
+    // A worker that does not answer its PINGs is stuck with somebody else's data; then nobody can be asked any more, and
+    // the other lanes trust the carrier's own flow control.
+    for (std::uint32_t other = 0; other < lane_count; ++other)
+        if (other != lane && lanes_[other].pings > most_pings) return true;
+    return false;
 }
 
 inline std::unique_ptr<session_stream> session::open(std::span<header_view const> fields, std::uint32_t lane, upload kind)
@@ -335,10 +358,7 @@ inline std::unique_ptr<session_stream> session::open(std::span<header_view const
     if (kind == upload::yes) {
         ++lanes_[lane].streams;
         s->first_frame_ = lanes_[lane].sent;
-        if (paused_ && !alone()) {
-            paused_ = false;
-            wait_read();
-        }
+        if (!alone()) resume_reading();
     }
     if (!out_.append(frame_)) {
         die(errc::session_closed);
@@ -387,9 +407,8 @@ inline void session::ping()
 /// Let the worker of `lane` tell when it has handled what was sent so far.
 inline void session::ask(std::uint32_t lane)
 {
-    constexpr std::uint32_t too_many = 12; // PINGs wait in the same queues; a stuck worker's must not fill up
     for (auto const& l : lanes_)
-        if (l.pings > too_many) return;
+        if (l.pings > most_pings) return;
     for (;;) {
         bool const last = pings_sent_ % lane_count == lane;
         ping();
@@ -407,7 +426,7 @@ inline void session::watch()
         if (ec || !self || self->error_) return;
         if (asked) {
             if (self->bytes_in_ == self->bytes_at_ping_ && !self->paused_) return self->die(podproxy::errc::timed_out);
-        } else if (std::none_of(self->lanes_.begin(), self->lanes_.end(), [](auto const& l) { return l.pings > 12; })) {
+        } else if (std::none_of(self->lanes_.begin(), self->lanes_.end(), [](auto const& l) { return l.pings > most_pings; })) {
             self->bytes_at_ping_ = self->bytes_in_;
             self->watching_ = true;
             self->ping();
@@ -425,7 +444,7 @@ inline void session::die(std::error_code why)
     watch_timer_.cancel();
     out_.release();
     for (auto const& [id, s] : std::vector<std::pair<std::uint32_t, session_stream*>>(streams_.begin(), streams_.end())) {
-        if (!s->error_ && !(s->remote_ended_ && s->local_ended_)) s->error_ = why;
+        if (!s->error_ && !s->remote_ended_) s->error_ = why; // what has ended before has ended well
         s->changed();
     }
     carrier_->close();
