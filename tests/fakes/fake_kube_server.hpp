@@ -550,6 +550,10 @@ private:
             co_await w->write(json_response(200, "{\"major\":\"1\",\"minor\":\"36\",\"gitVersion\":\"v1.36.3\"}"));
             co_return true;
         }
+        if (auto discovery = discover(request.path); !discovery.empty()) {
+            co_await w->write(json_response(200, discovery));
+            co_return true;
+        }
         auto const f = take_fault(a);
         std::string text;
         if (a.verb == "watch" && !(f && f->what != kube_fault::kind::end_watch && f->what != kube_fault::kind::break_watch &&
@@ -610,6 +614,26 @@ private:
             co_await w->write(std::move(text));
             co_return true;
         }
+    }
+
+    /// What kubectl asks before everything else.
+    static std::string discover(std::string const& path)
+    {
+        auto const resource = [](std::string const& name, std::string const& kind, std::string const& verbs) {
+            return "{\"name\":\"" + name + "\",\"singularName\":\"" + fake_kube::lower(kind) + "\",\"namespaced\":true,\"kind\":\"" + kind + "\",\"verbs\":[" + verbs + "]}";
+        };
+        std::string const read = "\"get\",\"list\",\"watch\"";
+        if (path == "/api") return "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"]}";
+        if (path == "/apis")
+            return "{\"kind\":\"APIGroupList\",\"apiVersion\":\"v1\",\"groups\":[{\"name\":\"discovery.k8s.io\",\"versions\":[{\"groupVersion\":\"discovery.k8s.io/v1\",\"version\":\"v1\"}],"
+                   "\"preferredVersion\":{\"groupVersion\":\"discovery.k8s.io/v1\",\"version\":\"v1\"}}]}";
+        if (path == "/api/v1")
+            return "{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\",\"groupVersion\":\"v1\",\"resources\":[" + resource("pods", "Pod", read) + "," +
+                   resource("services", "Service", read) + "," + resource("pods/portforward", "PodPortForwardOptions", "\"create\",\"get\"") + "]}";
+        if (path == "/apis/discovery.k8s.io/v1")
+            return "{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\",\"groupVersion\":\"discovery.k8s.io/v1\",\"resources\":[" +
+                   resource("endpointslices", "EndpointSlice", read) + "]}";
+        return {};
     }
 
     static bool fits(asked const& a, std::string const& key, std::string const& service, std::string const& selector, std::string const& field)

@@ -75,7 +75,7 @@ private:
     };
 
     place find_place();
-    bool start_opening(std::size_t wanted);
+    void start_opening(std::size_t wanted);
     net::awaitable<void> open_one();
     net::awaitable<result<place>> acquire(diagnostics& why);
     void wake();

@@ -44,9 +44,12 @@ struct forwarded_stream::state : std::enable_shared_from_this<state> {
         read_error_stream();
         if (data->remote_ended() && !verdict_in && !verdict_waited) wait_for_verdict();
         if (readable.waiting() && !would_block_read()) readable.complete({});
-        writable.complete({});
+        if (writable.waiting() && can_write()) writable.complete({});
         settled.complete({});
     }
+
+    /// Whether writing may do something, or fail.
+    bool can_write() const { return failure || !data->waits_for_room(); }
 
     void read_error_stream()
     {
@@ -185,7 +188,7 @@ inline void forwarded_stream::async_wait(net::wait_kind kind, wait_handler handl
         if (!s.would_block_read()) s.readable.complete({});
     } else {
         s.writable.wait(std::move(handler));
-        if (s.failure || !s.data->waits_for_room()) s.writable.complete({});
+        if (s.can_write()) s.writable.complete({});
     }
 }
 

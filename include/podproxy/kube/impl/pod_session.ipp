@@ -32,13 +32,14 @@ inline pod_sessions::place pod_sessions::find_place()
     return best;
 }
 
-inline bool pod_sessions::start_opening(std::size_t wanted)
+inline void pod_sessions::start_opening(std::size_t wanted)
 {
-    while (opening_ < std::min(wanted, config_.most_opening) && sessions_.size() + opening_ < config_.most && !closed_) {
+    // Counted here: an opening that fails at once has ended when `spawn` returns.
+    for (std::size_t n = opening_; n < std::min(wanted, config_.most_opening); ++n) {
+        if (sessions_.size() + opening_ >= config_.most || closed_) break;
         ++opening_;
         openings_.spawn(open_one());
     }
-    return opening_ != 0;
 }
 
 inline net::awaitable<void> pod_sessions::open_one()
@@ -47,6 +48,7 @@ inline net::awaitable<void> pod_sessions::open_one()
     diagnostics why;
     auto opened = co_await open_(why);
     --opening_;
+    if (opened && (*opened)->error()) opened = (*opened)->error(); // it ended as soon as it began
     if (!opened) {
         ++failures_;
         last_failure_ = opened.error();
@@ -72,7 +74,15 @@ inline void pod_sessions::wake()
 
 inline void pod_sessions::remove_dead()
 {
-    sessions_.remove_if([](auto const& s) { return static_cast<bool>(s->error()); });
+    sessions_.remove_if([this](auto const& s) {
+        if (!s->error()) return false;
+        if (s->fresh()) { // opening more of that kind for those who wait would never end
+            ++failures_;
+            last_failure_ = s->error();
+            last_why_.clear();
+        }
+        return true;
+    });
 }
 
 inline void pod_sessions::keep_spares()
@@ -93,7 +103,10 @@ inline net::awaitable<result<pod_sessions::place>> pod_sessions::acquire(diagnos
             why = last_why_;
             co_return last_failure_;
         }
-        if (failures_ == failures_before) start_opening((queue + per_session - 1) / per_session);
+        if (failures_ == failures_before) {
+            start_opening((queue + per_session - 1) / per_session);
+            if (failures_ != failures_before || find_place().session) continue; // that was quick: nobody would wake us
+        }
         auto const me = waiting_.emplace(waiting_.end(), executor_);
         auto [ec] = co_await me->async_wait(asio::as_tuple(net::use_awaitable));
         waiting_.erase(me);
@@ -115,14 +128,16 @@ inline net::awaitable<result<net::any_stream>> pod_sessions::dial(std::uint16_t 
     };
     auto guard = std::make_shared<leave>(leave{this});
 
-    for (;;) {
+    constexpr int most_tries = 3;
+    for (int tries = 1;; ++tries) {
         auto at = co_await acquire(why);
         if (!at) co_return at.error();
         auto const number = std::to_string(port);
         auto const request = std::to_string(next_request_++);
-        // The error stream comes first and says nothing from our side. Both are opened before anything is waited for.
+        // The error stream comes first and says nothing from our side. Both are opened before anything is waited for, and in the same
+        // lane: in another one a stalled neighbour could hold the error stream up, and with it the pair.
         std::array<spdy::header_view, 3> fields{{{"streamtype", "error"}, {"port", number}, {"requestid", request}}};
-        auto error = at->session->open(fields, spdy::lane_count, spdy::session::upload::none);
+        auto error = at->session->open(fields, at->lane, spdy::session::upload::none);
         fields[0].value = "data";
         auto data = error ? at->session->open(fields, at->lane, spdy::session::upload::yes) : nullptr;
         if (!data) continue; // the session has just died; another one will do, nothing has been exchanged
@@ -136,7 +151,12 @@ inline net::awaitable<result<net::any_stream>> pod_sessions::dial(std::uint16_t 
         keep_spares();
         auto const grace = proven_ports_.contains(port) ? std::chrono::milliseconds(0) : config_.connect_grace;
         auto const ready = co_await stream->established(grace, why);
-        if (!ready) co_return ready.error();
+        if (!ready) {
+            // Lost with the session, and no byte of the client's has gone out: another session will do.
+            bool const session_lost = ready.error() == spdy::errc::going_away || ready.error() == at->session->error();
+            if (session_lost && !closed_ && tries < most_tries) continue;
+            co_return ready.error();
+        }
         proven_ports_.insert(port);
         co_return result<net::any_stream>(std::move(stream));
     }
