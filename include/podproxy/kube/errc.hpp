@@ -12,6 +12,7 @@ enum class errc {
     unknown_cluster = 1,   ///< No kubeconfig context has this name.
     bad_address,           ///< The name ends in a known cluster, but has too few or too many parts.
     bad_context,           ///< The kubeconfig context can't be used (a missing cluster, user or file).
+    unreachable,           ///< The API server can't be connected to.
     unauthorized,          ///< 401: the credentials are missing, wrong or expired.
     forbidden,             ///< 403: the user may not do this; the text names the verb and the resource.
     not_found,             ///< 404: no such namespace, service or pod.
@@ -37,6 +38,7 @@ inline std::string_view describe(errc e) noexcept
     case errc::unknown_cluster: return "no kubeconfig context has this name";
     case errc::bad_address: return "not an address of the form <service>[.<namespace>].<cluster> or <pod>.<service>.<namespace>.<cluster>";
     case errc::bad_context: return "the kubeconfig context can't be used";
+    case errc::unreachable: return "the API server can't be reached";
     case errc::unauthorized: return "the API server does not accept the credentials";
     case errc::forbidden: return "the API server does not allow this user to do that";
     case errc::not_found: return "the API server does not know this object";
@@ -67,6 +69,7 @@ inline cond condition(errc e) noexcept
     case errc::bad_address:
     case errc::bad_context:
     case errc::bad_answer: return cond::malformed;
+    case errc::unreachable:
     case errc::resource_expired:
     case errc::api_error:
     case errc::external_name:

@@ -30,7 +30,7 @@ enum class session_use {
 struct pod_session_config {
     session_use use = session_use::automatic;
     std::size_t spare = 2;        ///< Ready sessions kept beside those in use, while the pod is in use.
-    std::size_t most = 256;       ///< Sessions to one pod. Beyond it connections wait for one to become free.
+    std::size_t most = 1024;      ///< Sessions to one pod. Beyond it connections wait for one to become free.
     std::size_t most_opening = 8; ///< Sessions being opened at the same time.
     std::chrono::seconds keep_idle{60}; ///< How long ready sessions are kept after the last use of the pod.
     std::chrono::milliseconds connect_grace{50}; ///< See `forwarded_stream::established`; only for ports that have not answered before.

@@ -33,7 +33,10 @@ inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::connect
 inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::connect_without_limit(diagnostics& why)
 {
     auto lower = co_await out_.dial(config_.server, why);
-    if (!lower) co_return lower.error();
+    if (!lower) { // its error is not the destination's: a client must not take it for a closed port of the pod
+        if (lower.error() == asio::error::operation_aborted) co_return lower.error();
+        co_return errc::unreachable;
+    }
     net::any_stream stream = std::move(*lower);
     if (tls_) {
         auto secured = std::make_unique<tls::stream>(std::move(stream), *tls_, config_.server.host);
