@@ -130,6 +130,10 @@ public:
     /// Streams that hold this lane or have left unanswered frames in it.
     bool lane_free(std::uint32_t lane) const noexcept { return lanes_[lane].streams == 0 && lanes_[lane].acked == lanes_[lane].sent; }
 
+    /// A worker of the peer has not answered a PING for longer than `ping_timeout`: most likely it waits for a reader that has stopped.
+    /// Other lanes go on; new streams are better off elsewhere.
+    bool stuck() const noexcept { return !pings_.empty() && net::clock::now() - pings_.front().at > config_.ping_timeout; }
+
     /// Whether we shall send data on a stream. One without takes no place in its lane, and our direction of it ends at once.
     enum class upload { yes, none };
 
@@ -159,6 +163,7 @@ private:
         std::uint32_t id;
         std::uint32_t lane;
         std::uint64_t sent;
+        net::clock::time_point at;
     };
 
     /// PINGs that may wait for one worker. They wait in the same queue as DATA frames; a stuck worker's must not fill up.
@@ -197,7 +202,7 @@ private:
     std::vector<std::uint8_t> frame_;
     std::map<std::uint32_t, session_stream*> streams_;
     std::array<lane_state, lane_count> lanes_{};
-    std::vector<ping_record> pings_;
+    std::vector<ping_record> pings_; ///< without an answer, oldest first
     std::uint32_t next_id_ = 1;
     std::uint32_t next_ping_ = 1;
     std::uint32_t pings_sent_ = 0;

@@ -20,8 +20,10 @@ inline pod_sessions::place pod_sessions::find_place()
 {
     place best;
     std::size_t best_streams = static_cast<std::size_t>(-1);
+    bool const may_open = sessions_.size() + opening_ < config_.most;
     for (auto const& s : sessions_) {
         if (!s->usable() || s->streams() >= best_streams) continue;
+        if (may_open && s->stuck()) continue;
         if (config_.use == session_use::exclusive && s->streams() != 0) continue;
         std::uint32_t lane = 0;
         while (lane < spdy::lane_count && !s->lane_free(lane)) ++lane;
@@ -74,6 +76,8 @@ inline void pod_sessions::wake()
 
 inline void pod_sessions::remove_dead()
 {
+    for (auto const& s : std::list(sessions_))
+        if (s->streams() == 0 && s->stuck()) s->close();
     sessions_.remove_if([this](auto const& s) {
         if (!s->error()) return false;
         if (s->fresh()) { // opening more of that kind for those who wait would never end
@@ -119,6 +123,8 @@ inline net::awaitable<result<net::any_stream>> pod_sessions::dial(std::uint16_t 
     auto const self = shared_from_this();
     ++connections_;
     struct leave {
+        explicit leave(pod_sessions* p) : pool(p) {}
+        leave(leave const&) = delete;
         pod_sessions* pool;
         ~leave()
         {
@@ -126,7 +132,7 @@ inline net::awaitable<result<net::any_stream>> pod_sessions::dial(std::uint16_t 
             pool->idle_since_ = net::clock::now();
         }
     };
-    auto guard = std::make_shared<leave>(leave{this});
+    auto guard = std::make_shared<leave>(this);
 
     constexpr int most_tries = 3;
     for (int tries = 1;; ++tries) {

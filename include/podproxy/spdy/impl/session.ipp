@@ -260,6 +260,7 @@ inline void session::on_event(net::receive_queue::block const& owner, frame_even
                 end_remote(*s, true, errc::going_away);
                 s->changed();
             }
+        if (streams_.empty()) return die(errc::session_closed); // inside a WebSocket the peer would leave it open
         changed();
     } else if (auto const* syn = std::get_if<syn_stream>(&event)) {
         // Port-forwarding servers open no streams. Keep the decompressor in step and say no.
@@ -395,7 +396,7 @@ inline void session::ping()
 {
     std::uint32_t const worker = pings_sent_++ % lane_count;
     auto& lane = lanes_[worker];
-    pings_.push_back({next_ping_, worker, lane.sent});
+    pings_.push_back({next_ping_, worker, lane.sent, net::clock::now()});
     lane.asked = lane.sent;
     ++lane.pings;
     frame_.clear();
