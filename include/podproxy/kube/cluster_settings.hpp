@@ -2,6 +2,7 @@
 #define PODPROXY_KUBE_CLUSTER_SETTINGS_HPP
 
 #include <podproxy/config/files.hpp>
+#include <podproxy/core/ascii.hpp>
 #include <podproxy/core/diagnostics.hpp>
 #include <podproxy/core/host_port.hpp>
 #include <podproxy/core/result.hpp>
@@ -20,7 +21,8 @@ struct server_url {
 };
 
 /** Parse the URL of an API server. A text without a scheme is taken as `https://`. The default port is the scheme's.
-    @return the parts, or `errc::bad_context` for another scheme, user information, a query or a bad host. */
+    @return the parts, or `errc::bad_context` for another scheme, user information, a query, a bad host, or blanks and other characters that
+            need encoding in the path. */
 result<server_url> parse_server_url(std::string_view text);
 
 /// PEM text of certificates and keys that a context names, read from its files where it has no data.

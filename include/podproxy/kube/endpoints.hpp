@@ -35,7 +35,7 @@ struct endpoint_port {
 /// One endpoint of an EndpointSlice. Absent conditions mean what discovery.k8s.io/v1 says: ready and serving, not terminating.
 struct endpoint {
     std::string pod;           ///< `targetRef.name` where its kind is Pod; else empty.
-    std::string pod_namespace; ///< `targetRef.namespace`
+    std::string pod_namespace; ///< `targetRef.namespace`; where there is none, the slice's own.
     std::string hostname;      ///< The pod's stable name behind a headless Service.
     bool ready = true;
     bool serving = true;

@@ -6,6 +6,7 @@
 #include <podproxy/kube/endpoints.hpp>
 #include <podproxy/kube/errc.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -3,18 +3,18 @@ namespace podproxy::kube {
 inline result<server_url> parse_server_url(std::string_view text)
 {
     server_url out;
-    if (text.starts_with("https://")) {
-        text.remove_prefix(8);
-    } else if (text.starts_with("http://")) {
-        text.remove_prefix(7);
-        out.tls = false;
-    } else if (text.find("://") != std::string_view::npos) {
-        return errc::bad_context;
+    if (std::size_t const end = text.find("://"); end != std::string_view::npos) {
+        std::string const scheme = ascii_lower(text.substr(0, end));
+        if (scheme != "https" && scheme != "http") return errc::bad_context;
+        out.tls = scheme == "https";
+        text.remove_prefix(end + 3);
     }
     std::size_t const slash = text.find_first_of("/?#");
     std::string_view const authority = text.substr(0, slash);
     std::string_view path = slash == std::string_view::npos ? std::string_view() : text.substr(slash);
     if (authority.find('@') != std::string_view::npos || path.find_first_of("?#") != std::string_view::npos) return errc::bad_context;
+    for (char const c : path)
+        if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f) return errc::bad_context; // it goes into request lines
     while (path.ends_with('/')) path.remove_suffix(1);
     out.path = path;
     host_port_rules rules;

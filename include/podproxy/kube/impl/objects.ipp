@@ -14,7 +14,8 @@ inline bool is_tcp(json::value port) noexcept { return port["protocol"].text_or(
 inline endpoint_slice read_slice(json::value object)
 {
     endpoint_slice out;
-    out.name = object["metadata"]["name"].text_or({});
+    json::value const metadata = object["metadata"];
+    out.name = metadata["name"].text_or({});
     for (json::value const e : object["endpoints"].items()) {
         endpoint& point = out.endpoints.emplace_back();
         point.hostname = e["hostname"].text_or({});
@@ -22,6 +23,7 @@ inline endpoint_slice read_slice(json::value object)
         if (ref["kind"].text() == "Pod") {
             point.pod = ref["name"].text_or({});
             point.pod_namespace = ref["namespace"].text_or({});
+            if (point.pod_namespace.empty()) point.pod_namespace = metadata["namespace"].text_or({}); // in slices that people write
         }
         json::value const conditions = e["conditions"];
         point.ready = conditions["ready"].boolean().value_or(true);
@@ -29,10 +31,13 @@ inline endpoint_slice read_slice(json::value object)
         point.terminating = conditions["terminating"].boolean().value_or(false);
     }
     for (json::value const p : object["ports"].items()) {
-        if (!is_tcp(p)) continue;
+        json::value const number = p["port"];
+        bool const any = !number || number.is_null();
+        auto const n = port_number(number);
+        if (!is_tcp(p) || (n == 0 && !any)) continue;
         endpoint_port& port = out.ports.emplace_back();
         port.name = p["name"].text_or({});
-        if (auto const n = port_number(p["port"])) port.port = n;
+        if (!any) port.port = n;
     }
     return out;
 }
@@ -47,8 +52,10 @@ inline result<service> parse_service(std::string_view text)
     service out;
     out.resource_version = (*d)["metadata"]["resourceVersion"].text_or({});
     json::value const spec = (*d)["spec"];
-    for (json::value const p : spec["ports"].items())
-        if (detail::is_tcp(p)) out.ports.push_back({std::string(p["name"].text_or({})), detail::port_number(p["port"])});
+    for (json::value const p : spec["ports"].items()) {
+        auto const number = detail::port_number(p["port"]);
+        if (detail::is_tcp(p) && number != 0) out.ports.push_back({std::string(p["name"].text_or({})), number});
+    }
     out.headless = spec["clusterIP"].text() == "None";
     if (spec["type"].text() == "ExternalName") out.external_name = spec["externalName"].text_or({});
     return out;
@@ -61,7 +68,10 @@ inline result<endpoint_slice_list> parse_endpoint_slice_list(std::string_view te
     if (!d || (*d)["kind"].text() != "EndpointSliceList") return errc::bad_answer;
     endpoint_slice_list out;
     out.resource_version = (*d)["metadata"]["resourceVersion"].text_or({});
-    for (json::value const item : (*d)["items"].items()) out.slices.push_back(detail::read_slice(item));
+    for (json::value const item : (*d)["items"].items()) {
+        out.slices.push_back(detail::read_slice(item));
+        if (out.slices.back().name.empty()) return errc::bad_answer;
+    }
     return out;
 }
 
@@ -82,6 +92,7 @@ inline result<watch_event> parse_watch_event(std::string_view text)
     out.resource_version = object["metadata"]["resourceVersion"].text_or({});
     if (type == "BOOKMARK") return out;
     if (type != "ADDED" && type != "MODIFIED" && type != "DELETED") return errc::bad_answer;
+    if (object["kind"].text() != "EndpointSlice") return errc::bad_answer;
     out.what = type == "DELETED" ? watch_event::kind::deleted : watch_event::kind::changed;
     out.slice = detail::read_slice(object);
     if (out.slice.name.empty()) return errc::bad_answer;
