@@ -13,6 +13,9 @@
 #include <podproxy/proxy/router_dialer.hpp>
 #include <podproxy/proxy/server.hpp>
 #include <CLI/CLI.hpp>
+#if __has_include(<asio/config.hpp>)
+#include <asio/config.hpp>
+#endif
 #include <asio/signal_set.hpp>
 #include <csignal>
 #include <iostream>
@@ -159,7 +162,12 @@ int run(std::string const& config_file, config::config_path how)
     report(problems, log);
 
     raise_descriptor_limit();
+#if __has_include(<asio/config.hpp>)
+    // One thread for everything but getaddrinfo: a name server that does not answer must not hold up other names.
+    asio::io_context ctx(asio::config_from_string("scheduler.concurrency_hint=1\nresolver.threads=8"));
+#else
     asio::io_context ctx(1);
+#endif
     proxy::direct_dialer direct;
     proxy::router_dialer router(direct);
     auto const found = kube::discover_kubeconfigs({settings->skip_default_kubeconfig, settings->skip_kubeconfig_env, settings->kubeconfigs}, env, files);
