@@ -28,6 +28,7 @@ inline gateway_error classify_gateway_error(std::error_code ec) noexcept
     if (ec == cond::timed_out) return {504, "connection_timeout", "It did not answer in time; see whether it is up and reachable from the proxy."};
     if (ec == cond::refused) return {502, "connection_refused", "Nothing accepts connections on that port; check the port, and whether the service has started."};
     if (category == "asio.netdb" || category == "asio.addrinfo") return {502, "dns_error", "The name can't be resolved; check how it is written."};
+    if (category == "podproxy.route") return {502, "dns_error", "The name ends in a cluster, but is no address in it; check how it is written."};
     if (ec == cond::not_found) return {502, "destination_not_found", "Check the name: the service or pod does not exist there."};
     if (ec == cond::unauthorized) return {502, "proxy_configuration_error", "The proxy's credentials do not allow this; see its log and configuration."};
     if (ec == podproxy::errc::truncated || ec == cond::end_of_stream) return {502, "connection_terminated", "The destination closed the connection before it had answered; try again."};
@@ -47,7 +48,7 @@ inline std::string gateway_error_text(std::error_code ec, host_port const& desti
     std::string out = "podproxy can't reach " + format_host_port(destination) + ": ";
     out += why.empty() ? ec.message() : why.text();
     while (out.ends_with('.') || out.ends_with('\n')) out.pop_back();
-    return out.append(".\n").append(classify_gateway_error(ec).hint).append("\n");
+    return out.append(out.ends_with('?') ? "\n" : ".\n").append(classify_gateway_error(ec).hint).append("\n");
 }
 
 } // namespace podproxy::http

@@ -31,6 +31,7 @@ struct exchange_record {
     std::uint64_t response_bytes = 0; ///< Content only.
     bool reused = false;              ///< Over a connection that was kept from an earlier request.
     std::error_code error;            ///< What went wrong, if something did.
+    diagnostics why;                  ///< What the dialer said about it; may be empty.
 };
 
 struct proxy_config {

@@ -421,6 +421,7 @@ TEST_CASE("http proxy: what can't be reached is explained", "[http]")
         CHECK(f.ended());
         REQUIRE(f.log.size() == 1);
         CHECK(f.log[0].error == c.error);
+        CHECK(f.log[0].why.text() == "the exact reason");
         CHECK(std::to_string(f.log[0].status) == c.status);
     }
 }

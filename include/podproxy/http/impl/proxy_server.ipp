@@ -229,6 +229,7 @@ inline net::awaitable<bool> proxy_server::open_upstream(exchange& x)
     auto stream = co_await net::with_deadline(dialer_.dial(std::move(destination), why), config_.dial_timeout);
     if (!stream) {
         x.record.status = classify_gateway_error(stream.error()).status;
+        x.record.why = why;
         report(x, stream.error());
         co_await fail(stream.error(), x.request.destination, std::move(why));
         co_return false;

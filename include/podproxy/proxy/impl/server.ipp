@@ -169,7 +169,7 @@ inline net::awaitable<void> server::serve_http(net::any_stream client, flat_buff
     settings.local = [this, kind](http::request_head const& request) { return answer_locally(request, kind); };
     settings.on_exchange = [this](http::exchange_record const& r) {
         log_.debug("forwarded", {{"method", r.method}, {"addr", format_host_port(r.destination)}, {"status", r.status}, {"rx", r.response_bytes}, {"tx", r.request_bytes}});
-        if (r.error && r.status >= 500) log_.warn("forwarding failed", {{"addr", format_host_port(r.destination)}, {"error", r.error}});
+        if (r.error && r.status >= 500) log_.warn("forwarding failed", {{"addr", format_host_port(r.destination)}, {"error", r.why.empty() ? r.error.message() : r.why.text()}});
     };
     std::optional<http::proxy_server> proxy(std::in_place, *client, early, out_, std::move(settings));
     auto outcome = co_await proxy->run();
