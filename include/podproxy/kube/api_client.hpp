@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,7 +31,9 @@ struct api_credentials {
     std::string username;             ///< Basic authentication, with `password`.
     secret password;
     std::string impersonate_user;
+    std::string impersonate_uid;
     std::vector<std::string> impersonate_groups;
+    std::map<std::string, std::vector<std::string>> impersonate_extra;
 };
 
 struct api_config {
@@ -65,12 +68,14 @@ public:
     /// Begin a watch. @return the connection, to be read with `read_line`; it is not used for anything else.
     net::awaitable<result<std::unique_ptr<http::client>>> watch(std::string path, diagnostics& why);
 
+    /// The head of a 101, and the connection behind it.
+    using switched = std::pair<http::response_head, http::upgraded_stream>;
+
     /** Ask for another protocol on a connection of its own.
         @param fields What asks for it: Upgrade, Connection and what belongs to the protocol.
         @return the response head of the 101 and the stream; any other answer is an error as for `get`, and
                 `errc::not_upgraded` for an answer that is neither. */
-    net::awaitable<result<std::pair<http::response_head, http::upgraded_stream>>> upgrade(std::string method, std::string path, http::fields fields,
-                                                                                         diagnostics& why);
+    net::awaitable<result<switched>> upgrade(std::string method, std::string path, http::fields fields, diagnostics& why);
 
 private:
     api_client(net::executor ex, net::dialer& out, api_config config) : executor_(ex), out_(out), config_(std::move(config)) {}
@@ -78,6 +83,9 @@ private:
     net::awaitable<result<std::unique_ptr<http::client>>> connect(diagnostics& why);
     net::awaitable<result<std::unique_ptr<http::client>>> connect_without_limit(diagnostics& why);
     net::awaitable<result<std::string>> get_once(std::string path, diagnostics& why);
+    net::awaitable<result<std::unique_ptr<http::client>>> watch_once(std::string path, diagnostics& why);
+    net::awaitable<result<switched>> upgrade_once(std::string method, std::string path, http::fields fields, diagnostics& why);
+    bool may_know_better(std::error_code ec) const { return ec == errc::unauthorized && !config_.credentials.token_file.empty(); }
     net::awaitable<std::error_code> refusal(http::client& c, http::response_head const& head, diagnostics& why);
     std::unique_ptr<http::client> take_idle();
     void keep(std::unique_ptr<http::client> c);

@@ -1,4 +1,5 @@
 #include <podproxy/core/base64.hpp>
+#include <podproxy/core/percent.hpp>
 #include <podproxy/net/timeout.hpp>
 #include <podproxy/tls/stream.hpp>
 #include <fstream>
@@ -65,7 +66,10 @@ inline void api_client::add_credentials(http::fields& f)
     else if (!who.username.empty())
         f.add("Authorization", "Basic " + encode_base64(as_bytes(who.username + ":" + std::string(who.password.reveal()))));
     if (!who.impersonate_user.empty()) f.add("Impersonate-User", who.impersonate_user);
+    if (!who.impersonate_uid.empty()) f.add("Impersonate-Uid", who.impersonate_uid);
     for (auto const& group : who.impersonate_groups) f.add("Impersonate-Group", group);
+    for (auto const& [key, values] : who.impersonate_extra)
+        for (auto const& value : values) f.add("Impersonate-Extra-" + encode_percent(key), value);
 }
 
 inline std::unique_ptr<http::client> api_client::take_idle()
@@ -107,7 +111,7 @@ inline net::awaitable<std::error_code> api_client::refusal(http::client& c, http
 inline net::awaitable<result<std::string>> api_client::get(std::string path, diagnostics& why)
 {
     auto body = co_await net::with_deadline(get_once(path, why), config_.answer_limit + config_.connect_limit);
-    if (!body && body.error() == errc::unauthorized && !config_.credentials.token_file.empty())
+    if (!body && may_know_better(body.error()))
         body = co_await net::with_deadline(get_once(path, why), config_.answer_limit + config_.connect_limit);
     if (!body && why.empty()) why.message = "no answer from the API server of cluster " + config_.name + ": " + body.error().message();
     co_return body;
@@ -146,6 +150,13 @@ inline net::awaitable<result<std::string>> api_client::get_once(std::string path
 
 inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::watch(std::string path, diagnostics& why)
 {
+    auto c = co_await watch_once(path, why);
+    if (!c && may_know_better(c.error())) c = co_await watch_once(path, why);
+    co_return c;
+}
+
+inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::watch_once(std::string path, diagnostics& why)
+{
     why.clear();
     auto c = co_await connect(why);
     if (!c) co_return c.error();
@@ -158,8 +169,14 @@ inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::watch(s
     co_return c;
 }
 
-inline net::awaitable<result<std::pair<http::response_head, http::upgraded_stream>>> api_client::upgrade(std::string method, std::string path,
-                                                                                                        http::fields fields, diagnostics& why)
+inline net::awaitable<result<api_client::switched>> api_client::upgrade(std::string method, std::string path, http::fields fields, diagnostics& why)
+{
+    auto s = co_await upgrade_once(method, path, fields, why);
+    if (!s && may_know_better(s.error())) s = co_await upgrade_once(method, path, fields, why);
+    co_return s;
+}
+
+inline net::awaitable<result<api_client::switched>> api_client::upgrade_once(std::string method, std::string path, http::fields fields, diagnostics& why)
 {
     why.clear();
     auto c = co_await connect(why);
@@ -172,7 +189,7 @@ inline net::awaitable<result<std::pair<http::response_head, http::upgraded_strea
         if (head->status < 400) co_return errc::not_upgraded;
         co_return ec;
     }
-    co_return result<std::pair<http::response_head, http::upgraded_stream>>(std::pair(std::move(*head), (*c)->take_stream()));
+    co_return result<switched>(switched(std::move(*head), (*c)->take_stream()));
 }
 
 } // namespace podproxy::kube
