@@ -343,11 +343,24 @@ TEST_CASE("kube forwarded stream: the client's end is passed on when the pod has
     CHECK(f.read_all() == "still talking");
 }
 
+TEST_CASE("kube forwarded stream: after an answer to the last bytes, the client's end is passed on sooner", "[kube]")
+{
+    forwarded_stream_config config;
+    config.finish_after = std::chrono::hours(1);
+    config.finish_after_answer = milliseconds(1);
+    fixture f(config);
+    CHECK(f.stream->try_write(as_bytes(std::string_view("question"))));
+    f.receive(data_frame(11, false, "answer"));
+    CHECK(f.stream->shutdown_send());
+    f.carrier->take_written();
+    CHECK(poll_until(f.ctx, [&] { return !f.carrier->written().empty(); }));
+    CHECK(f.carrier->written().starts_with(data_frame(11, true, "")));
+}
+
 TEST_CASE("kube forwarded stream: closing resets the data stream before the error stream, and ends waits", "[kube]")
 {
     fixture f;
     std::optional<std::error_code> read;
-    std::optional<std::error_code> write;
     std::string const bulk(100, 'x');
     f.stream->async_wait(net::wait_kind::read, [&](std::error_code ec) { read = ec; });
     SECTION("close") { f.stream->close(); }

@@ -4,6 +4,7 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <fakes/fake_kube_spdy.hpp>
 #include <fakes/fake_stream.hpp>
+#include <unit/support/poll_until.hpp>
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -67,7 +68,10 @@ struct fixture {
     }
     ~fixture()
     {
-        if (session) session->close();
+        if (session) {
+            session->on_change = nullptr; // it may refer to what the test had
+            session->close();
+        }
         run_ready(ctx);
     }
 
@@ -128,7 +132,7 @@ TEST_CASE("spdy session: opening a stream sends SYN_STREAM, and data follows wit
     s->finish();
 
     auto const sent = cut(f.carrier->take_written());
-    REQUIRE(sent.size() == 3);
+    REQUIRE(sent.size() == 5);
     CHECK(sent[0].head.substr(0, 5) == std::string("\x80\x03\x00\x01" // Control, version 3, SYN_STREAM
                                                    "\x00",            // Flags: none
                                                    5));
@@ -147,6 +151,9 @@ TEST_CASE("spdy session: opening a stream sends SYN_STREAM, and data follows wit
                                                         "\x01"             // Flags: FIN
                                                         "\x00\x00\x00",    // Length: 0
                                                         8));
+    // No more will come: worker 1 is asked whether it has handled it, and worker 0 is before it in turn.
+    CHECK(sent[3].is_ping());
+    CHECK(sent[4].is_ping());
     CHECK(s->try_write(as_bytes(hello)).error() == std::errc::broken_pipe);
 }
 
@@ -322,6 +329,45 @@ TEST_CASE("spdy session: a lane is free when its stream has gone and the worker 
     CHECK(changes == 2);
 }
 
+TEST_CASE("spdy session: a lane is free too when its stream has only its end to come", "[spdy]")
+{
+    fixture f;
+    auto const s = f.open(2);
+    CHECK(f.session->busy() == 1);
+    CHECK(*s->try_write(as_bytes(std::string_view("x"))) == 1);
+    f.carrier->take_written();
+    s->finish();
+    CHECK(f.session->busy() == 0);
+    CHECK_FALSE(f.session->lane_free(2));
+    f.receive(f.pongs(f.carrier->take_written()));
+    CHECK(f.session->lane_free(2));
+    CHECK(f.session->streams() == 1);
+    f.receive(data_frame(s->id(), true, "bye"));
+    CHECK(read_all(*s) == "bye|" + make_error_code(podproxy::errc::end_of_stream).message());
+}
+
+TEST_CASE("spdy session: an idle session ends with the server's GOAWAY", "[spdy]")
+{
+    fixture f;
+    f.receive(control_frame(7, 0, u32(0) + u32(0)));
+    CHECK(f.session->error() == errc::session_closed);
+}
+
+TEST_CASE("spdy session: stuck when a PING has no answer for longer than the limit", "[spdy]")
+{
+    session_config config = quiet();
+    config.ping_timeout = std::chrono::milliseconds(1);
+    fixture f(config);
+    auto const s = f.open(0);
+    CHECK_FALSE(f.session->stuck());
+    CHECK(s->try_write(as_bytes(std::string_view("x"))));
+    f.carrier->take_written();
+    s->finish();
+    CHECK(test::poll_until(f.ctx, [&] { return f.session->stuck(); }));
+    f.receive(f.pongs(f.carrier->take_written()));
+    CHECK_FALSE(f.session->stuck());
+}
+
 TEST_CASE("spdy session: every lane can be chosen, and ids only grow", "[spdy]")
 {
     fixture f;
@@ -399,8 +445,7 @@ TEST_CASE("spdy session: a writer waits while the carrier takes nothing, and is 
     f.carrier->write_room(fake_stream::unlimited);
     run_ready(f.ctx);
     CHECK(changes >= 1);
-    auto const sent = cut(f.carrier->take_written());
-    CHECK(sent.size() == 4);
+    CHECK(data_frames(f.carrier->take_written()) == 4);
 }
 
 TEST_CASE("spdy session: GOAWAY fails streams that were not taken and lets the others end", "[spdy]")
