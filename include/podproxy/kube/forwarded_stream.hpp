@@ -23,6 +23,8 @@ struct forwarded_stream_config {
     /** The client's end of data is passed on only after the pod has been silent for so long. Today's runtimes don't carry a half-close:
         they take it as the end of the whole connection and cut the answer off a second later. */
     std::chrono::milliseconds finish_after{1000};
+    /// The same when the pod has said something since the client's last byte: most likely the client has what it wanted and closes.
+    std::chrono::milliseconds finish_after_answer{20};
 };
 
 /** One connection into a pod: the data stream and the error stream of a port-forward session, seen as one `net::stream`.

@@ -62,6 +62,8 @@ public:
 
     /// End all sessions; streams on them fail.
     void close();
+    /// Wait until nothing is being opened any more. @par Cancel total.
+    net::awaitable<void> join() { return openings_.join(); }
 
     bool closed() const noexcept { return closed_; }
     std::size_t sessions() const noexcept { return sessions_.size(); }
@@ -75,6 +77,7 @@ private:
     };
 
     place find_place();
+    std::size_t in_use(spdy::session const& s) const noexcept;
     void start_opening(std::size_t wanted);
     net::awaitable<void> open_one();
     net::awaitable<result<place>> acquire(diagnostics& why);

@@ -24,18 +24,21 @@
 namespace podproxy::spdy {
 
 struct session_config {
-    std::size_t frame_size = 32 * 1024;   ///< Most payload bytes of one DATA frame that we send.
+    /// Most payload bytes of one DATA frame that we send. Large, since the peer's workers count frames, not bytes.
+    std::size_t frame_size = 128 * 1024;
     std::size_t send_buffer = 128 * 1024; ///< Bytes that may wait for the carrier before writers have to wait.
     /// Unread bytes of a stream that is alone on its session: beyond it the session is not read, and TCP slows the peer down.
     std::size_t receive_limit = 512 * 1024;
     /// Unread bytes of a stream that shares its session. There is no flow control in the peer's SPDY, and not reading would stop the
     /// others too: beyond this limit the stream is reset with `errc::reader_too_slow`.
     std::size_t shared_receive_limit = 16 * 1024 * 1024;
-    /// DATA frames that may be on their way to one worker of the peer (see `lane_count`). Its queue holds 50 frames, and a full
-    /// queue stops the whole session for good.
+    /// DATA frames that may be on their way to one worker of the peer (see `lane_count`) while others send on the session too. Its
+    /// queue holds 50 frames, and a full queue stops the whole session; a stream that is alone has TCP to slow it down.
     std::uint32_t window = 32;
     std::chrono::milliseconds ping_interval{5000}; ///< Between PINGs, with and without streams: they keep the session alive. Zero: none.
-    std::chrono::milliseconds ping_timeout{5000};  ///< Silence after a PING that ends the session with `cond::timed_out`.
+    /// Silence after a PING that ends the session with `cond::timed_out`. Not while data of ours waits for a reader: a PING waits
+    /// behind it then, however alive the path is, and TCP itself finds a path that is not.
+    std::chrono::milliseconds ping_timeout{5000};
 };
 
 /** How the peer's SPDY implementation (moby/spdystream, which kubelet's runtimes use) spreads its work: five workers with a queue of 50
@@ -102,6 +105,7 @@ private:
     bool local_ended_ = false;
     bool reset_ = false;
     bool wants_room_ = false;
+    bool holds_lane_ = false;
     std::error_code error_;
     std::uint64_t received_ = 0;
     net::receive_queue in_;
@@ -127,8 +131,24 @@ public:
     std::size_t streams() const noexcept { return streams_.size(); }
     bool fresh() const noexcept { return next_id_ == 1; } ///< No stream has been opened yet.
 
-    /// Streams that hold this lane or have left unanswered frames in it.
+    /// Streams on which we may still send data. Those that have only their end to come stop nobody.
+    std::size_t busy() const noexcept
+    {
+        std::size_t n = 0;
+        for (auto const& lane : lanes_) n += lane.streams;
+        return n;
+    }
+
+    /// No stream that may still send holds this lane, and its worker has handled everything in it.
     bool lane_free(std::uint32_t lane) const noexcept { return lanes_[lane].streams == 0 && lanes_[lane].acked == lanes_[lane].sent; }
+
+    /// Every worker of the peer has less than a window of frames before it, so that one more sender can't be stopped by another's.
+    bool shareable() const noexcept
+    {
+        for (auto const& lane : lanes_)
+            if (lane.sent - lane.acked >= config_.window) return false;
+        return true;
+    }
 
     /// A worker of the peer has not answered a PING for longer than `ping_timeout`: most likely it waits for a reader that has stopped.
     /// Other lanes go on; new streams are better off elsewhere.
@@ -157,7 +177,7 @@ private:
         std::uint64_t acked = 0;  ///< ... that the peer's worker has handled
         std::uint64_t asked = 0;  ///< `sent` when the last PING went to this worker
         std::uint32_t pings = 0;  ///< PINGs to this worker without an answer
-        std::uint32_t streams = 0;
+        std::uint32_t streams = 0; ///< that may still send
     };
     struct ping_record {
         std::uint32_t id;
@@ -183,6 +203,7 @@ private:
     void room();
     void die(std::error_code why);
     void forget(session_stream& s);
+    void leave_lane(session_stream& s);
     bool alone() const noexcept;
     bool may_send(std::uint32_t lane) const noexcept;
     void resume_reading();

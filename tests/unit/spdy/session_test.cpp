@@ -276,6 +276,7 @@ TEST_CASE("spdy session: at most a window of DATA frames goes to a worker before
     config.frame_size = 10;
     fixture f(config);
     auto const s = f.open(); // id 1, lane 1
+    auto const other = f.open(2); // somebody else who sends: alone it would have no window
     f.carrier->take_written();
     int changes = 0;
     s->on_change = [&] { ++changes; };
@@ -308,6 +309,29 @@ TEST_CASE("spdy session: at most a window of DATA frames goes to a worker before
     CHECK(*s->try_write(as_bytes(bulk)) == 240); // all 32 of the first turn are known to be handled, 8 are on the way
     f.receive(f.pongs(f.carrier->take_written()));
     CHECK(f.session->usable());
+}
+
+TEST_CASE("spdy session: a stream that is alone has no window, and others keep off the session meanwhile", "[spdy]")
+{
+    session_config config = quiet();
+    config.frame_size = 10;
+    fixture f(config);
+    auto const s = f.open(1);
+    f.carrier->take_written();
+    std::string const bulk(1000, 'x');
+    CHECK(f.session->shareable());
+    CHECK(*s->try_write(as_bytes(bulk)) == 1000);
+    CHECK_FALSE(f.session->shareable());
+    std::string const sent = f.carrier->take_written();
+    CHECK(data_frames(sent) == 100);
+    f.receive(f.pongs(sent));
+    CHECK(f.session->shareable());
+
+    auto const second = f.open(2); // now both have one
+    CHECK(*s->try_write(as_bytes(bulk)) <= 320);
+    CHECK(s->try_write(as_bytes(bulk)).error() == podproxy::errc::would_block);
+    second->finish();
+    CHECK(*s->try_write(as_bytes(bulk)) == 1000);
 }
 
 TEST_CASE("spdy session: a lane is free when its stream has gone and the worker has handled what was sent", "[spdy]")
@@ -731,6 +755,13 @@ TEST_CASE("spdy session: silence after a PING ends the session", "[spdy]")
         while (!f.session->error() && net::clock::now() < until) f.ctx.run_one_for(std::chrono::milliseconds(5));
         CHECK(f.session->error() == podproxy::errc::timed_out);
         CHECK(s->error() == cond::timed_out);
+    }
+    SECTION("no answer, but data that its reader may be slow to take")
+    {
+        CHECK(*s->try_write(as_bytes("for a slow reader")) == 17);
+        auto const soon = net::clock::now() + std::chrono::milliseconds(100);
+        while (!f.session->error() && net::clock::now() < soon) f.ctx.run_one_for(std::chrono::milliseconds(5));
+        CHECK_FALSE(f.session->error());
     }
     SECTION("answers keep it alive")
     {

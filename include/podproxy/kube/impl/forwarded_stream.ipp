@@ -25,6 +25,7 @@ struct forwarded_stream::state : std::enable_shared_from_this<state> {
     std::string text;
     std::error_code failure;
     std::uint64_t seen = 0; ///< received when the delay began
+    std::uint64_t received_at_write = 0; ///< received when the client's last bytes were taken
     bool verdict_in = false;
     bool verdict_waited = false;
     bool finish_wanted = false;
@@ -97,7 +98,8 @@ struct forwarded_stream::state : std::enable_shared_from_this<state> {
     void pass_end_on_when_quiet()
     {
         seen = data->received();
-        delay.expires_after(config.finish_after);
+        bool const answered = seen > received_at_write;
+        delay.expires_after(answered ? config.finish_after_answer : config.finish_after);
         delay.async_wait([weak = weak_from_this()](std::error_code ec) {
             auto self = weak.lock();
             if (ec || !self || self->finished) return;
@@ -177,7 +179,9 @@ inline result<std::size_t> forwarded_stream::try_read(std::span<std::uint8_t> ou
 inline result<std::size_t> forwarded_stream::try_write(bytes_view in)
 {
     if (state_->failure) return state_->failure;
-    return state_->data->try_write(in);
+    auto const n = state_->data->try_write(in);
+    if (n) state_->received_at_write = state_->data->received();
+    return n;
 }
 
 inline void forwarded_stream::async_wait(net::wait_kind kind, wait_handler handler)

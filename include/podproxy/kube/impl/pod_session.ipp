@@ -7,12 +7,19 @@ namespace podproxy::kube {
 
 inline std::size_t pod_sessions::ready() const noexcept
 {
-    return static_cast<std::size_t>(std::count_if(sessions_.begin(), sessions_.end(), [](auto const& s) {
-        if (!s->usable() || s->streams() != 0) return false;
+    return static_cast<std::size_t>(std::count_if(sessions_.begin(), sessions_.end(), [this](auto const& s) {
+        if (!s->usable() || in_use(*s) != 0) return false;
         for (std::uint32_t lane = 0; lane < spdy::lane_count; ++lane)
             if (!s->lane_free(lane)) return false;
         return true;
     }));
+}
+
+/// Connections on a session that matter to another one. On a session of its own that is every one; where sharing is allowed, one that
+/// has only its end to come takes nothing from anybody.
+inline std::size_t pod_sessions::in_use(spdy::session const& s) const noexcept
+{
+    return config_.use == session_use::exclusive ? s.streams() : s.busy();
 }
 
 /// A session that nobody uses; else, where sharing is allowed, the free lane of the session with the fewest streams.
@@ -22,14 +29,14 @@ inline pod_sessions::place pod_sessions::find_place()
     std::size_t best_streams = static_cast<std::size_t>(-1);
     bool const may_open = sessions_.size() + opening_ < config_.most;
     for (auto const& s : sessions_) {
-        if (!s->usable() || s->streams() >= best_streams) continue;
-        if (may_open && s->stuck()) continue;
-        if (config_.use == session_use::exclusive && s->streams() != 0) continue;
+        if (!s->usable() || in_use(*s) >= best_streams) continue;
+        if (may_open && (s->stuck() || (in_use(*s) != 0 && !s->shareable()))) continue;
+        if (config_.use == session_use::exclusive && in_use(*s) != 0) continue;
         std::uint32_t lane = 0;
         while (lane < spdy::lane_count && !s->lane_free(lane)) ++lane;
         if (lane == spdy::lane_count) continue;
         best = {s, lane};
-        best_streams = s->streams();
+        best_streams = in_use(*s);
     }
     return best;
 }
@@ -175,14 +182,16 @@ inline bool pod_sessions::trim(net::clock::time_point now)
         auto const gone = std::exchange(sessions_, {});
         for (auto const& s : gone) s->close();
     } else {
-        // After a crowd: keep the spares, let the other idle ones go a little at a time.
-        std::size_t idle = ready();
-        for (auto it = sessions_.begin(); it != sessions_.end() && idle > config_.spare + spdy::lane_count;) {
+        // After a crowd: keep the spares, let the other idle ones go a few at a time, so that a steady load finds them again.
+        std::size_t const idle = ready();
+        std::size_t const kept = config_.spare + spdy::lane_count;
+        std::size_t to_go = idle > kept ? std::max<std::size_t>(1, (idle - kept) / 8) : 0;
+        for (auto it = sessions_.begin(); it != sessions_.end() && to_go != 0;) {
             auto const s = *it;
             if (s->usable() && s->streams() == 0) {
                 it = sessions_.erase(it);
                 s->close();
-                --idle;
+                --to_go;
             } else {
                 ++it;
             }

@@ -91,6 +91,7 @@ inline void session_stream::finish()
     auto room = owner_->out_.prepare(header.size());
     std::memcpy(room.data(), header.data(), header.size());
     owner_->out_.commit(header.size());
+    owner_->leave_lane(*this);
     owner_->flush();
 }
 
@@ -315,7 +316,7 @@ inline void session::flush()
         }
         out_.consume(*n);
     }
-    if (out_.empty()) out_.release();
+    if (out_.empty() && busy() == 0) out_.release();
     room();
 }
 
@@ -333,7 +334,7 @@ inline void session::room()
 /// Whether one more DATA frame may go to a worker of the peer.
 inline bool session::may_send(std::uint32_t lane) const noexcept
 {
-    if (lanes_[lane].sent - lanes_[lane].acked < config_.window) return true;
+    if (lanes_[lane].sent - lanes_[lane].acked < config_.window || busy() <= 1) return true;
     // A worker that does not answer its PINGs is stuck with somebody else's data; then nobody can be asked any more, and
     // the other lanes trust the carrier's own flow control.
     for (std::uint32_t other = 0; other < lane_count; ++other)
@@ -358,6 +359,7 @@ inline std::unique_ptr<session_stream> session::open(std::span<header_view const
     streams_.emplace(id, s.get());
     if (kind == upload::yes) {
         ++lanes_[lane].streams;
+        s->holds_lane_ = true;
         s->first_frame_ = lanes_[lane].sent;
         if (!alone()) resume_reading();
     }
@@ -375,19 +377,30 @@ inline std::unique_ptr<session_stream> session::open(std::span<header_view const
 inline void session::forget(session_stream& s)
 {
     if (streams_.erase(s.id_) == 0) return;
-    if (s.lane_ != lane_count) {
-        auto& lane = lanes_[s.lane_];
-        --lane.streams;
-        if (lane.acked != lane.sent && lane.asked != lane.sent && !error_) ask(s.lane_), flush();
-    }
+    leave_lane(s);
+    if (error_) return;
+    flush();
     if (going_away_ && streams_.empty()) die(errc::session_closed);
     changed();
 }
 
+/// The stream sends no more data. Its lane is free when the peer's worker has handled what was sent.
+inline void session::leave_lane(session_stream& s)
+{
+    if (!std::exchange(s.holds_lane_, false)) return;
+    auto& lane = lanes_[s.lane_];
+    --lane.streams;
+    if (error_) return;
+    if (lane.acked != lane.sent && lane.asked != lane.sent) ask(s.lane_);
+    room(); // who is alone now has no window
+    if (lane_free(s.lane_)) changed();
+}
+
+/// At most one stream carries data towards us.
 inline bool session::alone() const noexcept
 {
-    std::uint32_t n = 0;
-    for (auto const& lane : lanes_) n += lane.streams;
+    std::size_t n = 0;
+    for (auto const& [id, s] : streams_) n += s->lane_ != lane_count && !s->remote_ended_;
     return n <= 1;
 }
 
@@ -426,12 +439,14 @@ inline void session::watch()
         auto self = weak.lock();
         if (ec || !self || self->error_) return;
         if (asked) {
-            if (self->bytes_in_ == self->bytes_at_ping_ && !self->paused_) return self->die(podproxy::errc::timed_out);
+            bool const waits_for_reader = !self->out_.empty() || std::any_of(self->lanes_.begin(), self->lanes_.end(), [](auto const& l) { return l.acked != l.sent; });
+            if (self->bytes_in_ == self->bytes_at_ping_ && !self->paused_ && !waits_for_reader) return self->die(podproxy::errc::timed_out);
         } else if (std::none_of(self->lanes_.begin(), self->lanes_.end(), [](auto const& l) { return l.pings > most_pings; })) {
             self->bytes_at_ping_ = self->bytes_in_;
             self->watching_ = true;
             self->ping();
             self->flush();
+            if (self->out_.empty()) self->out_.release(); // a session that is only kept holds no buffer
         }
         self->watch();
     });
