@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace podproxy::kube {
 
@@ -59,7 +60,7 @@ public:
     net::awaitable<result<net::any_stream>> dial_pod(std::string ns, std::string pod, std::uint16_t port, diagnostics& why);
 
     void close();
-    net::awaitable<void> join() { return background_.join(); }
+    net::awaitable<void> join();
 
 private:
     cluster_dialer(net::executor ex, std::unique_ptr<api_client> api, cluster_config config, logger log);
@@ -80,8 +81,8 @@ private:
     pod_session_config session_config_;
     service_client services_;
     std::map<std::pair<std::string, std::string>, std::shared_ptr<pod_sessions>> pods_;
+    std::vector<std::shared_ptr<pod_sessions>> closing_; ///< closed, until they are joined
     net::task_group background_;
-    std::size_t turn_ = 0;
 };
 
 } // namespace podproxy::kube

@@ -11,11 +11,13 @@
 #include <podproxy/net/task_group.hpp>
 #include <podproxy/net/wait_slot.hpp>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <list>
 #include <map>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -35,7 +37,7 @@ struct service_client_config {
     The first use of a Service reads it and lists its EndpointSlices; from then on a watch keeps them true until nobody uses them. Where
     watching is not allowed, a list counts for `trust_unwatched`.
     @par Source discovery.k8s.io/v1; API concepts "efficient detection of changes": list, watch, bookmarks, 410 = list again
-    @par Lifetime Outlives its calls; `close` and joining come before the end. */
+    @par Lifetime Outlives its calls; `close` and `join` come before the end. */
 class service_client {
 public:
     service_client(net::executor ex, api_client& api, logger log, service_client_config config = {})
@@ -43,7 +45,8 @@ public:
     {
     }
 
-    /** The pods that a connection to `port` of a Service may go to.
+    /** The pods that a connection to `port` of a Service may go to, in the order in which they should be tried: each call begins with the
+        next pod in turn. Calls for the same Service at the same time share one question to the API server, and its failure.
         @par Cancel total.
         @return at least one; or the errors of `select_pods` and of the API server. */
     net::awaitable<result<std::vector<pod_port>>> resolve(std::string ns, std::string name, std::uint16_t port, diagnostics& why);
@@ -51,7 +54,9 @@ public:
     /// Forget what nobody uses.
     void trim(net::clock::time_point now);
 
+    /// End what runs in the background; then `join`.
     void close() { watches_.cancel(); }
+    net::awaitable<void> join() { return watches_.join(); }
     std::size_t services() const noexcept { return entries_.size(); }
 
 private:
@@ -70,11 +75,15 @@ private:
         bool watch_started = false; ///< there is a coroutine for it
         bool refreshing = false;
         bool forgotten = false;
+        std::size_t turn = 0;       ///< which pod is next
         std::list<net::wait_slot> waiting;
+        std::error_code failure;    ///< of the last load, for those who waited for it
+        diagnostics failure_why;
     };
     using key = std::pair<std::string, std::string>;
 
     net::awaitable<result<void>> load(std::shared_ptr<entry> e, diagnostics& why);
+    net::awaitable<result<void>> load_now(std::shared_ptr<entry> e, diagnostics& why);
     net::awaitable<result<void>> list(entry& e, diagnostics& why);
     net::awaitable<void> refresh_service(std::shared_ptr<entry> e);
     net::awaitable<void> keep_watching(std::shared_ptr<entry> e);

@@ -12,7 +12,9 @@ inline result<cluster_config> make_cluster_config(cluster_context const& context
 {
     auto url = parse_server_url(context.cluster.server);
     if (!url) {
-        why.message = "the server '" + context.cluster.server + "' is not an http:// or https:// URL";
+        bool const may_hold_password = context.cluster.server.find('@') != std::string::npos;
+        why.message = may_hold_password ? "the server's URL holds a user name or a password, which is not supported: put it into the user of the context"
+                                        : "the server '" + context.cluster.server + "' is not an http:// or https:// URL";
         return errc::bad_context;
     }
     if (context.user.exec) {
@@ -44,7 +46,9 @@ inline result<cluster_config> make_cluster_config(cluster_context const& context
     who.username = context.user.username;
     who.password = context.user.password;
     who.impersonate_user = context.user.as.user;
+    who.impersonate_uid = context.user.as.uid;
     who.impersonate_groups = context.user.as.groups;
+    who.impersonate_extra = context.user.as.extra;
     return out;
 }
 
@@ -79,8 +83,18 @@ inline void cluster_dialer::close()
 {
     background_.cancel();
     services_.close();
-    auto const pods = std::exchange(pods_, {});
-    for (auto const& [name, sessions] : pods) sessions->close();
+    for (auto const& [name, sessions] : std::exchange(pods_, {})) {
+        sessions->close();
+        closing_.push_back(sessions);
+    }
+}
+
+inline net::awaitable<void> cluster_dialer::join()
+{
+    co_await background_.join();
+    co_await services_.join();
+    for (auto const& sessions : closing_) co_await sessions->join();
+    closing_.clear();
 }
 
 inline std::shared_ptr<pod_sessions> cluster_dialer::sessions_of(std::string const& ns, std::string const& pod)
@@ -125,18 +139,13 @@ inline net::awaitable<result<net::any_stream>> cluster_dialer::dial_service(std:
             co_return last;
         }
         // The next one in turn that has not failed just now.
-        std::size_t const start = turn_++;
-        auto next = pods->end();
-        for (std::size_t i = 0; i < pods->size() && next == pods->end(); ++i) {
-            auto const it = pods->begin() + static_cast<std::ptrdiff_t>((start + i) % pods->size());
-            if (std::find(tried.begin(), tried.end(), *it) == tried.end()) next = it;
-        }
+        auto const next = std::find_if(pods->begin(), pods->end(), [&](auto const& p) { return std::find(tried.begin(), tried.end(), p) == tried.end(); });
         if (next == pods->end()) co_return last;
         tried.push_back(*next);
         last = co_await dial_pod(next->pod_namespace, next->pod, next->port, why);
         if (last) co_return last;
         auto const ec = last.error();
-        if (ec == errc::unauthorized || ec == errc::forbidden || ec == cond::cancelled) co_return last;
+        if (ec == errc::unauthorized || ec == errc::forbidden || ec == errc::unreachable || ec == cond::cancelled) co_return last; // so would others
     }
     co_return last;
 }

@@ -1,4 +1,5 @@
 #include <podproxy/net/timeout.hpp>
+#include <asio/error.hpp>
 #include <algorithm>
 
 namespace podproxy::kube {
@@ -21,9 +22,14 @@ inline net::awaitable<result<std::vector<pod_port>>> service_client::resolve(std
             auto [ec] = co_await me->async_wait(asio::as_tuple(net::use_awaitable));
             e->waiting.erase(me);
             if (ec) co_return ec;
+            if (e->failure) {
+                why = e->failure_why;
+                co_return e->failure;
+            }
             continue;
         }
-        if (!e->loaded || (!e->watched && now - e->listed > config_.trust_unwatched)) {
+        bool const has_slices = e->svc.external_name.empty();
+        if (!e->loaded || (has_slices && !e->watched && now - e->listed > config_.trust_unwatched)) {
             auto const done = co_await load(e, why);
             if (!done) co_return done.error();
         }
@@ -34,16 +40,18 @@ inline net::awaitable<result<std::vector<pod_port>>> service_client::resolve(std
         std::vector<endpoint_slice> slices;
         slices.reserve(e->slices.size());
         for (auto const& [slice_name, slice] : e->slices) slices.push_back(slice);
-        co_return select_pods(e->svc, slices, port, ns + "/" + name, why);
+        auto pods = select_pods(e->svc, slices, port, ns + "/" + name, why);
+        if (pods) std::rotate(pods->begin(), pods->begin() + static_cast<std::ptrdiff_t>(e->turn++ % pods->size()), pods->end());
+        co_return pods;
     }
 }
 
 inline net::awaitable<result<void>> service_client::load(std::shared_ptr<entry> e, diagnostics& why)
 {
-    struct done {
+    struct ending {
         service_client* owner;
         std::shared_ptr<entry> e;
-        ~done()
+        ~ending()
         {
             e->loading = false;
             if (!e->loaded) {
@@ -54,7 +62,17 @@ inline net::awaitable<result<void>> service_client::load(std::shared_ptr<entry> 
         }
     } guard{this, e};
     e->loading = true;
+    e->failure.clear();
+    auto const done = co_await load_now(e, why);
+    if (!done && done.error() != asio::error::operation_aborted) { // a client that goes away is its own affair
+        e->failure = done.error();
+        e->failure_why = why;
+    }
+    co_return done;
+}
 
+inline net::awaitable<result<void>> service_client::load_now(std::shared_ptr<entry> e, diagnostics& why)
+{
     if (!e->loaded) {
         auto const text = co_await api_.get("/api/v1/namespaces/" + e->ns + "/services/" + e->name, why);
         if (!text) co_return text.error();
@@ -108,27 +126,32 @@ inline net::awaitable<void> service_client::refresh_service(std::shared_ptr<entr
 inline net::awaitable<void> service_client::keep_watching(std::shared_ptr<entry> e)
 {
     auto backoff = config_.first_backoff;
+    bool expired = false; // was the last end a 410?
     while (!e->forgotten) {
         auto const started = net::clock::now();
         auto const ec = co_await watch_once(*e);
-        e->watched = false;
-        e->listed = net::clock::now(); // it was true until now
+        auto const ended = net::clock::now();
+        if (std::exchange(e->watched, false)) e->listed = ended; // it was true until now
         if (e->forgotten) co_return;
         if (ec == errc::forbidden) {
             log_.info("watching EndpointSlices is not allowed; they are listed when they are needed",
                       {{"cluster", api_.config().name}, {"namespace", e->ns}});
             co_return;
         }
-        if (!ec) { // the server ended it as asked
+        bool const lasted = ended - started >= config_.first_backoff;
+        if (!ec && lasted) { // the server ended it as asked
             backoff = config_.first_backoff;
+            expired = false;
             continue;
         }
-        if (net::clock::now() - started > config_.most_backoff) backoff = config_.first_backoff;
-        if (ec == errc::resource_expired) {
+        if (ended - started > config_.most_backoff) backoff = config_.first_backoff;
+        bool const expired_again = std::exchange(expired, ec == errc::resource_expired) && !lasted;
+        if (ec == errc::resource_expired && !expired_again) { // once at once; a server that always says so is not asked without a pause
             diagnostics why;
             if (co_await list(*e, why)) continue;
         }
-        log_.debug("watch lost", {{"cluster", api_.config().name}, {"service", e->ns + "/" + e->name}, {"error", ec}});
+        log_.debug("watch lost",
+                   {{"cluster", api_.config().name}, {"service", e->ns + "/" + e->name}, {"error", ec ? ec : make_error_code(podproxy::errc::end_of_stream)}});
         jitter_ = jitter_ * 1664525u + 1013904223u; // many watches lose their server at the same moment
         auto const wait = backoff / 2 + backoff / 2 * (jitter_ >> 24) / 255;
         backoff = std::min(backoff * 2, config_.most_backoff);
