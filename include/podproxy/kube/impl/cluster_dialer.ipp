@@ -110,6 +110,7 @@ inline std::shared_ptr<pod_sessions> cluster_dialer::sessions_of(std::string con
 
 inline net::awaitable<result<net::any_stream>> cluster_dialer::dial_pod(std::string ns, std::string pod, std::uint16_t port, diagnostics& why)
 {
+    why.clear();
     auto stream = co_await sessions_of(ns, pod)->dial(port, why);
     std::string const where = "pod " + ns + "/" + pod + " port " + std::to_string(port);
     if (stream)
