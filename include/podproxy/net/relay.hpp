@@ -35,8 +35,10 @@ struct relay_end {
 struct relay_config {
     /// End a connection in which nothing has moved for so long (checked a few times per limit). Zero: never.
     std::chrono::milliseconds idle{0};
-    /// Bytes copied per step. One buffer of this size serves all relays of an engine.
+    /// Bytes copied per step between two sockets; a direction that fills it twice in a row is bulk and gets spliced.
     std::size_t buffer_size = 64 * 1024;
+    /// Bytes copied per step to or from any other stream. One buffer, of the larger of the two sizes, serves all relays of an engine.
+    std::size_t stream_buffer_size = 128 * 1024;
     /// Bytes one direction may move before others get their turn.
     std::size_t turn = 1024 * 1024;
     pipe_pool_config pipes;

@@ -103,7 +103,7 @@ TEST_CASE("relay: a side that takes little gets everything, in order, and holds 
 {
     auto const write_max = GENERATE(std::size_t{1}, std::size_t{3}, std::size_t{1000});
     net::relay_config config;
-    config.buffer_size = 16;
+    config.stream_buffer_size = 16;
     pair_of_fakes p(config);
     p.make(as_bytes("0123456789"));
     std::string sent = "0123456789";

@@ -325,7 +325,7 @@ private:
             return step::again;
         }
 
-        std::size_t const size = engine_->config_.buffer_size;
+        std::size_t const size = d.both_plain ? engine_->config_.buffer_size : engine_->config_.stream_buffer_size;
         std::span<std::uint8_t> const scratch(engine_->scratch_.get(), size);
         auto const n = d.from->try_read(scratch);
         if (!n) return source_has_nothing(d, which, n.error());
@@ -431,7 +431,7 @@ private:
 namespace podproxy::net {
 
 inline relay_engine::relay_engine(executor ex, relay_config config)
-    : executor_(ex), config_(config), pipes_(config.pipes), scratch_(std::make_unique_for_overwrite<std::uint8_t[]>(config.buffer_size)),
+    : executor_(ex), config_(config), pipes_(config.pipes), scratch_(std::make_unique_for_overwrite<std::uint8_t[]>(std::max(config.buffer_size, config.stream_buffer_size))),
       idle_timer_(ex)
 {
 }
