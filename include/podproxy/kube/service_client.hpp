@@ -57,7 +57,7 @@ public:
     /// End what runs in the background; then `join`.
     void close() { watches_.cancel(); }
     net::awaitable<void> join() { return watches_.join(); }
-    std::size_t services() const noexcept { return entries_.size(); }
+    std::size_t services() const noexcept { return entries_->size(); }
 
 private:
     struct entry {
@@ -81,6 +81,7 @@ private:
         diagnostics failure_why;
     };
     using key = std::pair<std::string, std::string>;
+    using entry_map = std::map<key, std::shared_ptr<entry>>;
 
     net::awaitable<result<void>> load(std::shared_ptr<entry> e, diagnostics& why);
     net::awaitable<result<void>> load_now(std::shared_ptr<entry> e, diagnostics& why);
@@ -98,7 +99,7 @@ private:
     api_client& api_;
     logger log_;
     service_client_config config_;
-    std::map<key, std::shared_ptr<entry>> entries_;
+    std::shared_ptr<entry_map> entries_ = std::make_shared<entry_map>(); ///< a call that is destroyed, not ended, may be the last to need it
     net::task_group watches_;
     std::uint32_t jitter_ = 0x9e3779b9;
 };

@@ -48,6 +48,7 @@ public:
         if (!ec) l.acceptor_.listen(config.backlog, ec);
         if (!ec) l.acceptor_.non_blocking(true, ec);
         if (ec) return ec;
+        l.set_no_delay();
         return l;
     }
 
@@ -60,6 +61,7 @@ public:
         l.acceptor_.assign(protocol, fd, ec);
         if (!ec) l.acceptor_.non_blocking(true, ec);
         if (ec) return ec;
+        l.set_no_delay();
         return l;
     }
 
@@ -110,6 +112,13 @@ public:
 
 private:
     listener(executor ex, listener_config config) : acceptor_(ex), rest_(ex), config_(config) {}
+
+    /// Accepted sockets inherit it: what is relayed goes out at once, and setting it costs no call for each of them.
+    void set_no_delay()
+    {
+        std::error_code ignored;
+        acceptor_.set_option(asio::ip::tcp::no_delay(true), ignored);
+    }
 
     void accept_now(tcp_socket& socket, std::error_code& ec)
     {

@@ -25,18 +25,19 @@ public:
     [[nodiscard]] bool add(std::unique_ptr<kube::cluster_dialer> cluster)
     {
         std::string const name = cluster->name();
-        if (!names_.add(name)) return false;
+        if (clusters_.contains(name) || !names_.add(name)) return false;
         clusters_.emplace(name, std::move(cluster));
         return true;
     }
 
     route::cluster_names const& names() const noexcept { return names_; }
 
-    /// Where a destination would go: "direct", or the name of the cluster.
+    /// Where a destination would go: "direct", the name of the cluster, or "nowhere" for a name that `dial` refuses.
     std::string way_of(host_port const& destination) const
     {
         auto const target = route::parse_address(destination.host, names_);
-        if (!target || std::holds_alternative<route::direct_target>(*target)) return "direct";
+        if (!target) return "nowhere";
+        if (std::holds_alternative<route::direct_target>(*target)) return "direct";
         if (auto const* service = std::get_if<route::service_target>(&*target)) return service->cluster;
         return std::get<route::pod_target>(*target).cluster;
     }

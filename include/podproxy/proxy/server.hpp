@@ -66,6 +66,7 @@ private:
     class presence;
 
     net::awaitable<void> client(net::tcp_socket socket, port_kind kind);
+    net::awaitable<result<net::any_stream>> dial(host_port destination, diagnostics& why);
     net::awaitable<void> serve_http(net::any_stream client, flat_buffer early, port_kind kind, presence here);
     void relay(net::any_stream client, net::any_stream upstream, bytes_view early, host_port destination, std::string via, presence here);
     std::optional<http::local_answer> answer_locally(http::request_head const& request, port_kind kind) const;

@@ -1,7 +1,7 @@
 #include <podproxy/kube/api_client.hpp>
 
 #include <fakes/authority.hpp>
-#include <unit/kube/scripted_api.hpp>
+#include <unit/support/scripted_dialer.hpp>
 #include <unit/support/poll_until.hpp>
 #include <unit/support/spawned.hpp>
 

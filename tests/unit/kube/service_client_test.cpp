@@ -1,6 +1,6 @@
 #include <podproxy/kube/service_client.hpp>
 
-#include <unit/kube/scripted_api.hpp>
+#include <unit/support/scripted_dialer.hpp>
 #include <unit/support/poll_until.hpp>
 #include <unit/support/spawned.hpp>
 
@@ -176,8 +176,8 @@ struct fixture {
     diagnostics why;
     std::unique_ptr<kube::api_client> api;
     std::unique_ptr<kube::service_client> client;
-    test::api_peer* peer = nullptr;
-    test::api_peer* watch = nullptr;
+    test::dialed_peer* peer = nullptr;
+    test::dialed_peer* watch = nullptr;
 };
 
 using names = std::vector<std::string>;

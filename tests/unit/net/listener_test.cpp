@@ -227,3 +227,17 @@ TEST_CASE("pipe pool: with no descriptors left it says no and the caller copies"
     CHECK(pool.in_use() == 0);
 }
 #endif
+
+TEST_CASE("listener: accepted sockets send small pieces at once")
+{
+    asio::io_context ctx(1);
+    auto l = net::listener::open(ctx.get_executor(), any_loopback_port());
+    REQUIRE(l);
+    net::tcp_socket client(ctx);
+    client.connect(l->local_endpoint());
+    auto accepted = accept_one(ctx, *l);
+    REQUIRE(accepted);
+    tcp::no_delay set;
+    accepted->get_option(set);
+    CHECK(set.value());
+}

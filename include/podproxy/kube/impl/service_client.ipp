@@ -8,7 +8,7 @@ inline net::awaitable<result<std::vector<pod_port>>> service_client::resolve(std
 {
     key const k(ns, name);
     for (;;) {
-        auto& place = entries_[k];
+        auto& place = (*entries_)[k];
         if (!place) {
             place = std::make_shared<entry>();
             place->ns = ns;
@@ -49,18 +49,18 @@ inline net::awaitable<result<std::vector<pod_port>>> service_client::resolve(std
 inline net::awaitable<result<void>> service_client::load(std::shared_ptr<entry> e, diagnostics& why)
 {
     struct ending {
-        service_client* owner;
+        std::shared_ptr<entry_map> entries;
         std::shared_ptr<entry> e;
         ~ending()
         {
             e->loading = false;
             if (!e->loaded) {
                 e->forgotten = true;
-                owner->entries_.erase(key(e->ns, e->name));
+                entries->erase(key(e->ns, e->name));
             }
             for (auto& w : e->waiting) w.complete({});
         }
-    } guard{this, e};
+    } guard{entries_, e};
     e->loading = true;
     e->failure.clear();
     auto const done = co_await load_now(e, why);
@@ -119,7 +119,8 @@ inline net::awaitable<void> service_client::refresh_service(std::shared_ptr<entr
         if (auto svc = parse_service(*text)) e->svc = std::move(*svc);
     } else if (text.error() == errc::not_found) {
         e->forgotten = true;
-        entries_.erase(key(e->ns, e->name));
+        // Trimmed and used again meanwhile, the place may be another one's.
+        if (auto const it = entries_->find(key(e->ns, e->name)); it != entries_->end() && it->second == e) entries_->erase(it);
     }
 }
 
@@ -194,11 +195,11 @@ inline net::awaitable<std::error_code> service_client::watch_once(entry& e)
 
 inline void service_client::trim(net::clock::time_point now)
 {
-    for (auto it = entries_.begin(); it != entries_.end();) {
+    for (auto it = entries_->begin(); it != entries_->end();) {
         auto const& e = it->second;
         if (e->loaded && !e->loading && now - e->used > config_.forget_after) {
             e->forgotten = true; // its watch ends with the next event, or when the server ends it
-            it = entries_.erase(it);
+            it = entries_->erase(it);
         } else {
             ++it;
         }

@@ -1,6 +1,8 @@
 #include <podproxy/net/tcp_stream.hpp>
 #include <podproxy/net/timeout.hpp>
+#include <asio/error.hpp>
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -8,6 +10,13 @@
 #endif
 
 namespace podproxy::proxy {
+
+namespace detail {
+
+/// How long a client that was refused is given to take the answer.
+inline constexpr std::chrono::milliseconds farewell{1000};
+
+} // namespace detail
 
 /// Counts a client as long as it is here, whichever part of the server has it.
 class server::presence {
@@ -91,6 +100,7 @@ inline net::awaitable<void> server::client(net::tcp_socket socket, port_kind kin
             static constexpr std::uint8_t rejected[] = {0, 91, 0, 0, 0, 0, 0, 0};
             (void)client->try_write(rejected);
             log_.info("a SOCKS4 client was refused: use SOCKS5 (curl --socks5-hostname)");
+            co_await http::linger_close(*client, detail::farewell);
             co_return;
         }
         if (first < 0x21 || first > 0x7e) {
@@ -105,22 +115,36 @@ inline net::awaitable<void> server::client(net::tcp_socket socket, port_kind kin
     auto request = co_await socks5::accept_request(*client, in, config_.socks);
     if (!request) {
         if (request.error() != podproxy::errc::end_of_stream) log_.debug("socks5 handshake failed", {{"error", request.error()}});
+        if (request.error().category() == category_of<socks5::errc>()) co_await http::linger_close(*client, detail::farewell); // it was told so
         co_return;
     }
     diagnostics why;
     host_port const destination = request->destination;
-    auto upstream = co_await out_.dial(std::move(request->destination), why);
+    auto upstream = co_await dial(std::move(request->destination), why);
     if (!upstream) {
         bool const late = (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none;
         std::error_code const ec = late ? make_error_code(podproxy::errc::timed_out) : upstream.error();
         (void)client->try_write(socks5::encode_reply(socks5::reply_code_for(ec)).view());
         report_failure("socks5", destination, ec, why);
+        // Closed with unread input, the connection would be reset, and the reset could overtake the reply.
+        if (!late) co_await http::linger_close(*client, detail::farewell);
         co_return;
     }
     auto const reply = socks5::encode_reply(socks5::reply_code::succeeded);
     auto const n = client->try_write(reply.view());
     if (!n || *n != reply.view().size()) co_return; // ten bytes that don't fit: nobody reads
     relay(std::move(client), std::move(*upstream), in.data(), destination, std::move(why.message), std::move(here));
+}
+
+/// Dial, and say in an error also that it was cut short, so that the client gets an answer.
+inline net::awaitable<result<net::any_stream>> server::dial(host_port destination, diagnostics& why)
+{
+    try {
+        co_return co_await out_.dial(std::move(destination), why);
+    } catch (std::system_error const& e) {
+        if (e.code() != asio::error::operation_aborted) throw;
+    }
+    co_return make_error_code(asio::error::operation_aborted);
 }
 
 inline void server::relay(net::any_stream client, net::any_stream upstream, bytes_view early, host_port destination, std::string via, presence here)
@@ -231,6 +255,8 @@ inline net::awaitable<void> server::drain(std::chrono::milliseconds limit)
     relays_.cancel();
     tasks_.cancel();
     co_await tasks_.join();
+    changed_.expires_at(net::clock::time_point::max());
+    while (clients_ != 0) co_await changed_.async_wait(asio::as_tuple(net::use_awaitable)); // the ends of relays are told a little later
 }
 
 } // namespace podproxy::proxy

@@ -1,5 +1,5 @@
-#ifndef PODPROXY_TESTS_UNIT_KUBE_SCRIPTED_API_HPP
-#define PODPROXY_TESTS_UNIT_KUBE_SCRIPTED_API_HPP
+#ifndef PODPROXY_TESTS_UNIT_SUPPORT_SCRIPTED_DIALER_HPP
+#define PODPROXY_TESTS_UNIT_SUPPORT_SCRIPTED_DIALER_HPP
 
 #include <podproxy/core/bytes.hpp>
 #include <podproxy/net/dialer.hpp>
@@ -21,10 +21,10 @@
 
 namespace podproxy::test {
 
-/// The API server's end of a connection: the test reads requests and writes answers.
-class api_peer {
+/// The far end of a connection that was dialled: the test reads what was sent and writes answers.
+class dialed_peer {
 public:
-    explicit api_peer(std::unique_ptr<fake_stream> s) : stream_(std::move(s)) {}
+    explicit dialed_peer(std::unique_ptr<fake_stream> s) : stream_(std::move(s)) {}
 
     /// All that has come since the last call.
     std::string take()
@@ -61,13 +61,13 @@ public:
     explicit scripted_dialer(asio::io_context& ctx) : ctx_(&ctx) {}
 
     std::vector<host_port> asked;                  ///< every destination, in order
-    std::vector<std::unique_ptr<api_peer>> peers;  ///< of the dials that succeeded, in order
+    std::vector<std::unique_ptr<dialed_peer>> peers;  ///< of the dials that succeeded, in order
     std::deque<std::error_code> failures;          ///< the next dials fail with these
     std::string say;                               ///< what failures tell in words
     bool hold = false;                             ///< dials wait until they are cancelled
     fail_count* fail = nullptr;                    ///< for all streams that are given out
 
-    api_peer& last() { return *peers.back(); }
+    dialed_peer& last() { return *peers.back(); }
 
     net::awaitable<result<net::any_stream>> dial(host_port destination, diagnostics& why) override
     {
@@ -84,7 +84,7 @@ public:
         }
         stream_pair pair(ctx_->get_executor());
         if (fail) pair.a->fail_with(*fail);
-        peers.push_back(std::make_unique<api_peer>(std::move(pair.b)));
+        peers.push_back(std::make_unique<dialed_peer>(std::move(pair.b)));
         co_return result<net::any_stream>(std::move(pair.a));
     }
 
