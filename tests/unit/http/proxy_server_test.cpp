@@ -5,6 +5,7 @@
 #include <asio/error.hpp>
 #include <unit/support/spawned.hpp>
 #include <unit/support/splits.hpp>
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <string>
@@ -631,6 +632,36 @@ TEST_CASE("http proxy: it can be cancelled at every point", "[http]")
         REQUIRE(f.task->done());
         if (finished) break;
         REQUIRE(steps < 500);
+    }
+}
+
+TEST_CASE("http proxy: content that never makes it wait leaves turns to others", "[http]")
+{
+    // One handler of the loop carries no more than a turn and what was read with it.
+    constexpr std::size_t most = 1024 * 1024 + 64 * 1024;
+    constexpr std::size_t total = 4 * 1024 * 1024;
+    std::string const content(total, 'x');
+    auto most_in_one_step = [](fixture& f, fake_stream& sink) {
+        std::size_t largest = 0;
+        for (std::size_t before = sink.written().size(); f.task->step(); before = sink.written().size())
+            largest = std::max(largest, sink.written().size() - before);
+        return largest;
+    };
+    SECTION("of an answer")
+    {
+        fixture f;
+        (void)f.send(get_a);
+        f.upstream().provide("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(total) + "\r\n\r\n" + content);
+        CHECK(most_in_one_step(f, f.client) < most);
+        CHECK(f.client.written().ends_with("\r\n\r\n" + content));
+    }
+    SECTION("of a request")
+    {
+        fixture f;
+        (void)f.send("POST http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(total) + "\r\n\r\n");
+        f.client.provide(content);
+        CHECK(most_in_one_step(f, f.upstream()) < most);
+        CHECK(f.upstream().written().ends_with("\r\n\r\n" + content));
     }
 }
 

@@ -6,6 +6,7 @@
 #include <podproxy/net/stream.hpp>
 #include <podproxy/net/timeout.hpp>
 #include <asio/cancel_after.hpp>
+#include <asio/post.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -149,6 +150,8 @@ private:
 class message_output {
 public:
     static constexpr std::size_t copy_below = 16 * 1024;
+    /// Bytes sent before everybody else on the thread gets a turn.
+    static constexpr std::size_t turn = 1024 * 1024;
 
     explicit message_output(net::stream& s) noexcept : stream_(&s) {}
 
@@ -186,6 +189,7 @@ public:
         if (auto const sent = co_await flush(idle); !sent) co_return sent;
         intact_ = false;
         if (auto const sent = co_await write_all(*stream_, content, idle); !sent) co_return sent;
+        since_turn_ += content.size();
         if (chunked) pending_ = chunk_end;
         co_return co_await flush(idle);
     }
@@ -204,9 +208,14 @@ public:
     {
         intact_ = false;
         if (auto const sent = co_await write_all(*stream_, as_bytes(pending_), idle); !sent) co_return sent;
+        since_turn_ += pending_.size();
         if (pending_.capacity() > copy_below) pending_ = {};
         else pending_.clear();
         intact_ = true;
+        if (since_turn_ >= turn) { // a fast source and a fast sink never make us wait
+            since_turn_ = 0;
+            co_await asio::post(stream_->get_executor(), net::use_awaitable);
+        }
         co_return result<void>{};
     }
 
@@ -235,6 +244,7 @@ private:
     bool ended_ = true;
     bool intact_ = true;
     std::string pending_;
+    std::size_t since_turn_ = 0; ///< bytes sent since the last time that others had theirs
 };
 
 } // namespace podproxy::http::detail
