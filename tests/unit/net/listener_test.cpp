@@ -1,12 +1,6 @@
 #include <podproxy/net/listener.hpp>
-#include <podproxy/net/pipe_pool.hpp>
-#include <podproxy/net/tcp_stream.hpp>
 #include <support/spawned.hpp>
-#include <asio/read.hpp>
-#include <asio/write.hpp>
 #include <catch2/catch_test_macros.hpp>
-#include <array>
-#include <vector>
 
 #if defined(__unix__)
 #include <fcntl.h>
@@ -133,98 +127,6 @@ TEST_CASE("listener: without descriptors it rests, loses nobody, and goes on whe
     }
     REQUIRE(s.done());
     CHECK(s.value().has_value());
-}
-#endif
-
-TEST_CASE("tcp stream: reads, writes, half-closes and tells the end from a reset")
-{
-    asio::io_context ctx(1);
-    auto l = net::listener::open(ctx.get_executor(), any_loopback_port());
-    net::tcp_socket peer(ctx);
-    peer.connect(l->local_endpoint());
-    auto accepted = accept_one(ctx, *l);
-    REQUIRE(accepted);
-    net::tcp_stream s(std::move(*accepted));
-    CHECK(s.plain_socket() != nullptr);
-    CHECK_FALSE(s.lends_views());
-
-    std::array<std::uint8_t, 64> buf{};
-    CHECK(s.try_read(buf).error() == podproxy::errc::would_block);
-    CHECK(*s.try_write(as_bytes("hello")) == 5);
-    std::array<char, 5> got{};
-    asio::read(peer, asio::buffer(got));
-    CHECK(std::string_view(got.data(), got.size()) == "hello");
-
-    asio::write(peer, asio::buffer(std::string_view("abc")));
-    test::spawned<result<std::size_t>> read(ctx, net::read_some(s, buf));
-    while (!read.done()) {
-        ctx.restart();
-        ctx.run_one_for(std::chrono::milliseconds(50));
-    }
-    CHECK(*read.value() == 3);
-
-    SECTION("end of stream after the peer's half-close, and our direction still works")
-    {
-        peer.shutdown(net::tcp_socket::shutdown_send);
-        test::spawned<result<std::size_t>> end(ctx, net::read_some(s, buf));
-        while (!end.done()) {
-            ctx.restart();
-            ctx.run_one_for(std::chrono::milliseconds(50));
-        }
-        CHECK(end.error() == podproxy::errc::end_of_stream);
-        CHECK(*s.try_write(as_bytes("x")) == 1);
-        CHECK(s.shutdown_send());
-    }
-    SECTION("our reset is a reset for the peer")
-    {
-        s.reset();
-        std::error_code ec;
-        peer.read_some(asio::buffer(got), ec);
-        CHECK(ec == asio::error::connection_reset);
-        CHECK_FALSE(s.try_read(buf));
-    }
-}
-
-#if defined(__linux__)
-TEST_CASE("pipe pool: hands out pipes of the asked size, keeps a few, and says no past its limit")
-{
-    net::pipe_pool_config config;
-    config.most = 3;
-    config.spare = 1;
-    net::pipe_pool pool(config);
-    auto a = pool.take(), b = pool.take(), c = pool.take();
-    REQUIRE(a);
-    REQUIRE(c);
-    CHECK(::fcntl(a->write_end(), F_GETPIPE_SZ) >= static_cast<int>(config.pipe_size));
-    CHECK_FALSE(pool.take());
-    CHECK(pool.in_use() == 3);
-    int const fd = a->read_end();
-    pool.give(std::move(*a));
-    pool.give(std::move(*b));
-    CHECK(pool.in_use() == 1);
-    auto again = pool.take();
-    REQUIRE(again);
-    CHECK(again->read_end() == fd);
-    pool.give(std::move(*again));
-    pool.give(std::move(*c));
-    CHECK(pool.in_use() == 0);
-}
-
-TEST_CASE("pipe pool: with no descriptors left it says no and the caller copies")
-{
-#if defined(UNDER_SANITIZER)
-    SKIP("the sanitizer checks memory through a pipe and needs descriptors itself");
-#endif
-    net::pipe_pool pool;
-    rlimit before{};
-    ::getrlimit(RLIMIT_NOFILE, &before);
-    rlimit few = before;
-    few.rlim_cur = 3;
-    ::setrlimit(RLIMIT_NOFILE, &few);
-    bool const got = pool.take().has_value();
-    ::setrlimit(RLIMIT_NOFILE, &before);
-    CHECK_FALSE(got);
-    CHECK(pool.in_use() == 0);
 }
 #endif
 

@@ -1,6 +1,5 @@
 #include <podproxy/net/task_group.hpp>
-#include <podproxy/net/first_of.hpp>
-#include <podproxy/net/timeout.hpp>
+#include <podproxy/core/result.hpp>
 #include <support/spawned.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <memory>
@@ -118,96 +117,4 @@ TEST_CASE("task group: it may go away before its children, which are cancelled")
     ctx.poll();
     CHECK(ended == 1);
     CHECK(held.use_count() == 1);
-}
-
-namespace {
-
-net::awaitable<result<int>> value_after(net::clock::duration d, int value, int& ended)
-{
-    struct counter {
-        int& n;
-        ~counter() { ++n; }
-    } count{ended};
-    net::timer t(co_await asio::this_coro::executor, d);
-    auto [ec] = co_await t.async_wait(asio::as_tuple(net::use_awaitable));
-    if (ec) co_return ec;
-    if (value < 0) throw std::runtime_error("negative");
-    co_return value;
-}
-
-net::awaitable<result<int>> winner(net::clock::duration a, int va, net::clock::duration b, int vb, int& ended)
-{
-    auto r = co_await net::first_of(value_after(a, va, ended), value_after(b, vb, ended));
-    if (r.index() == 0) co_return std::get<0>(r);
-    co_return std::get<1>(r);
-}
-
-} // namespace
-
-TEST_CASE("first_of: the first to end wins, and the other has ended too")
-{
-    asio::io_context ctx(1);
-    int ended = 0;
-    test::spawned<result<int>> s(ctx, winner(1h, 1, 1ms, 2, ended));
-    ctx.run();
-    CHECK(*s.value() == 2);
-    CHECK(ended == 2);
-}
-
-TEST_CASE("first_of: an exception wins like a value does")
-{
-    asio::io_context ctx(1);
-    int ended = 0;
-    test::spawned<result<int>> s(ctx, winner(1ms, -1, 1h, 2, ended));
-    ctx.run();
-    CHECK(s.threw());
-    CHECK(ended == 2);
-}
-
-TEST_CASE("first_of: cancelling reaches both")
-{
-    asio::io_context ctx(1);
-    int ended = 0;
-    test::spawned<result<int>> s(ctx, winner(1h, 1, 1h, 2, ended));
-    s.run();
-    s.cancel();
-    ctx.restart();
-    ctx.run();
-    CHECK(s.done());
-    CHECK(ended == 2);
-}
-
-TEST_CASE("with_deadline: in time, too late, cancelled")
-{
-    asio::io_context ctx(1);
-    int ended = 0;
-    SECTION("in time")
-    {
-        test::spawned<result<int>> s(ctx, net::with_deadline(value_after(1ms, 7, ended), 1h));
-        ctx.run();
-        CHECK(*s.value() == 7);
-    }
-    SECTION("no limit")
-    {
-        test::spawned<result<int>> s(ctx, net::with_deadline(value_after(1ms, 7, ended), 0s));
-        ctx.run();
-        CHECK(*s.value() == 7);
-    }
-    SECTION("too late")
-    {
-        test::spawned<result<int>> s(ctx, net::with_deadline(value_after(1h, 7, ended), 5ms));
-        ctx.run();
-        CHECK(s.error() == podproxy::errc::timed_out);
-        CHECK(s.error() == cond::timed_out);
-    }
-    SECTION("cancelled from outside is not a timeout")
-    {
-        test::spawned<result<int>> s(ctx, net::with_deadline(value_after(1h, 7, ended), 1h));
-        s.run();
-        s.cancel();
-        ctx.restart();
-        ctx.run();
-        CHECK(s.error() == asio::error::operation_aborted);
-    }
-    CHECK(ended == 1);
 }
