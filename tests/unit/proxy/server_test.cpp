@@ -2,11 +2,13 @@
 #include <podproxy/net/tcp_stream.hpp>
 #include <podproxy/proxy/server.hpp>
 
+#include <fakes/stream_pair.hpp>
 #include <unit/support/poll_until.hpp>
 #include <unit/support/scripted_dialer.hpp>
 #include <unit/support/spawned.hpp>
 
 #include <asio/error.hpp>
+#include <asio/post.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
@@ -619,4 +621,41 @@ TEST_CASE("proxy server: draining ends what has not ended in time, in every phas
         (void)c->read_to_end();
         CHECK(c->ended);
     }
+}
+
+TEST_CASE("proxy server: a dial that succeeds while draining ends it is not relayed", "[proxy][server]")
+{
+    /// Is through a few turns of the loop later, whatever happens meanwhile.
+    class dialer_that_succeeds final : public net::dialer {
+    public:
+        net::awaitable<result<net::any_stream>> dial(host_port, diagnostics&) override
+        {
+            auto const ex = co_await asio::this_coro::executor;
+            asked = true;
+            for (int turn = 0; turn < 4; ++turn) co_await asio::post(ex, net::use_awaitable);
+            test::stream_pair pair(ex);
+            far = std::move(pair.b);
+            co_return result<net::any_stream>(std::move(pair.a));
+        }
+        bool asked = false;
+        net::any_stream far;
+    };
+    asio::io_context ctx{1};
+    dialer_that_succeeds out;
+    auto listener = std::move(*net::listener::open(ctx.get_executor(), {asio::ip::address_v4::loopback(), 0}));
+    proxy::server server(ctx.get_executor(), out, logger());
+    spawned<std::error_code> serving(ctx, server.serve(listener, port_kind::mixed));
+    client c(ctx, listener.local_endpoint());
+    c.send(socks_to("web", 80));
+    while (!out.asked) {
+        ctx.restart();
+        ctx.run_one();
+    }
+    listener.close();
+    spawned<result<void>> d(ctx, drained(server, 0ms));
+    CHECK(poll_until(ctx, [&] { return d.done(); }));
+    CHECK(server.clients() == 0);
+    CHECK(c.read_to_end() == no_authentication + socks_reply(6));
+    c.close();
+    CHECK(poll_until(ctx, [&] { return serving.done() && d.done(); }));
 }

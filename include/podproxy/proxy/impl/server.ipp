@@ -121,8 +121,8 @@ inline net::awaitable<void> server::client(net::tcp_socket socket, port_kind kin
     diagnostics why;
     host_port const destination = request->destination;
     auto upstream = co_await dial(std::move(request->destination), why);
-    if (!upstream) {
-        bool const late = (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none;
+    bool const late = (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none;
+    if (!upstream || late) { // who was cancelled must not begin to relay: nobody would end it
         std::error_code const ec = late ? make_error_code(podproxy::errc::timed_out) : upstream.error();
         (void)client->try_write(socks5::encode_reply(socks5::reply_code_for(ec)).view());
         report_failure("socks5", destination, ec, why);
