@@ -18,11 +18,13 @@
 #endif
 #include <asio/signal_set.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <list>
 #include <memory>
 #include <string>
 #include <sys/resource.h>
+#include <unistd.h>
 
 using namespace podproxy;
 
@@ -51,6 +53,13 @@ void raise_descriptor_limit()
     if (::getrlimit(RLIMIT_NOFILE, &now) != 0 || now.rlim_cur >= now.rlim_max) return;
     now.rlim_cur = now.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &now);
+}
+
+/// The context waits for getaddrinfo calls in flight, and a silent name server can make them last most of a minute.
+void leave_soon()
+{
+    std::signal(SIGALRM, [](int) { std::_Exit(0); });
+    ::alarm(1);
 }
 
 void add_clusters(proxy::router_dialer& router, config::podproxy_config const& settings, kube::kubeconfig_set const& found, net::dialer& direct,
@@ -211,6 +220,7 @@ int run(std::string const& config_file, config::config_path how)
         }
     }
     log.info("bye");
+    leave_soon();
     return 0;
 }
 
@@ -232,7 +242,9 @@ int main(int argc, char** argv)
         return code == 0 ? 0 : exit_usage;
     }
     try {
-        return run(config_file, given->count() != 0 ? config::config_path::given : config::config_path::standard);
+        int const code = run(config_file, given->count() != 0 ? config::config_path::given : config::config_path::standard);
+        ::alarm(0); // all is cleaned up in time
+        return code;
     } catch (std::exception const& e) {
         std::cerr << "podproxy: " << e.what() << '\n';
         return exit_failure;

@@ -38,10 +38,12 @@ def run_once(binary: Path, folder: Path, *arguments: str, timeout: float = 15) -
 class Podproxy:
     """A process with a configuration of its own. Every listener is on, on a free port of 127.0.0.1.
 
-    `without` names capabilities that the program does not get, where the tests run as root.
+    `without` names capabilities that the program does not get, where the tests run as root; `preload` a library that stands before the
+    system's.
     """
 
-    def __init__(self, binary: Path, folder: Path, kubeconfigs: list[Path], without: tuple[str, ...] = (), **settings):
+    def __init__(self, binary: Path, folder: Path, kubeconfigs: list[Path], without: tuple[str, ...] = (),
+                 preload: Path | None = None, **settings):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.log_file = folder, folder / "log"
         self.mixed, self.http, self.pac = (("127.0.0.1", unused_port()) for _ in range(3))
@@ -57,7 +59,7 @@ class Podproxy:
             prefix = [setpriv, "--pdeathsig", "KILL", *([f"--bounding-set=-{',-'.join(without)}"] if without else [])]
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen([*prefix, str(binary), "--config", str(config_file)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=folder, env=environment(folder))
+                                            cwd=folder, env=environment(folder) | ({"LD_PRELOAD": str(preload)} if preload else {}))
         try:
             eventually(15, "podproxy listens", self._listens)
         except BaseException:
