@@ -81,6 +81,7 @@ public:
     {
         bool reported = false;
         for (;;) {
+            if (!acceptor_.is_open()) co_return std::error_code(asio::error::operation_aborted);
             std::error_code ec;
             tcp_socket socket(acceptor_.get_executor());
             accept_now(socket, ec);
@@ -92,7 +93,6 @@ public:
                 if (!std::exchange(reported, true) && on_exhausted_) on_exhausted_(ec);
                 rest_.expires_after(config_.exhausted_pause);
                 co_await rest_.async_wait(asio::as_tuple(use_awaitable));
-                if (!acceptor_.is_open()) co_return std::error_code(asio::error::operation_aborted);
             } else if (!one_client_only(ec)) {
                 co_return ec;
             }

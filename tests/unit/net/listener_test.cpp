@@ -87,6 +87,17 @@ TEST_CASE("listener: close and cancellation end an accept")
 }
 
 #if defined(__unix__)
+TEST_CASE("listener: an accept after close ends as one in flight does")
+{
+    asio::io_context ctx(1);
+    auto l = net::listener::open(ctx.get_executor(), any_loopback_port());
+    REQUIRE(l);
+    l->close();
+    auto const late = accept_one(ctx, *l);
+    REQUIRE_FALSE(late);
+    CHECK(late.error() == asio::error::operation_aborted);
+}
+
 TEST_CASE("listener: without descriptors it rests, loses nobody, and goes on when there are some")
 {
 #if defined(UNDER_SANITIZER)
