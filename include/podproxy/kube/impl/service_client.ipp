@@ -133,7 +133,7 @@ inline net::awaitable<void> service_client::keep_watching(std::shared_ptr<entry>
         auto const ec = co_await watch_once(*e);
         auto const ended = net::clock::now();
         if (std::exchange(e->watched, false)) e->listed = ended; // it was true until now
-        if (e->forgotten) co_return;
+        if (e->forgotten || ec == asio::error::operation_aborted) co_return; // `close`
         if (ec == errc::forbidden) {
             log_.info("watching EndpointSlices is not allowed; they are listed when they are needed",
                       {{"cluster", api_.config().name}, {"namespace", e->ns}});
