@@ -12,6 +12,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -550,6 +551,20 @@ TEST_CASE("proxy server: more clients than allowed wait until others have left",
     f.upstream(0).end();
     CHECK(waits.read(12) == no_authentication + socks_reply(0));
     CHECK(f.server->clients() == 2);
+}
+
+TEST_CASE("proxy server: a crowd of new clients leaves turns to others", "[proxy][server]")
+{
+    fixture f;
+    for (int i = 0; i < 100; ++i) f.connect();
+    std::size_t largest = 0;
+    for (std::size_t before = 0; f.server->clients() < 100; before = f.server->clients()) {
+        f.ctx.restart();
+        REQUIRE(f.ctx.run_one_for(5s) == 1);
+        largest = std::max(largest, f.server->clients() - before);
+    }
+    CHECK(largest <= 32);
+    for (auto& c : f.clients) c.close();
 }
 
 TEST_CASE("proxy server: one client's fault ends no other", "[proxy][server]")

@@ -1,6 +1,7 @@
 #include <podproxy/net/tcp_stream.hpp>
 #include <podproxy/net/timeout.hpp>
 #include <asio/error.hpp>
+#include <asio/post.hpp>
 #include <algorithm>
 #include <system_error>
 #include <utility>
@@ -15,6 +16,9 @@ namespace detail {
 
 /// How long a client that was refused is given to take the answer.
 inline constexpr std::chrono::milliseconds farewell{1000};
+
+/// Clients accepted before everybody else on the thread gets a turn.
+inline constexpr int accepts_per_turn = 32;
 
 } // namespace detail
 
@@ -65,7 +69,7 @@ inline net::awaitable<std::error_code> server::serve(net::listener& from, port_k
 {
     from.on_exhausted([this](std::error_code ec) { log_.warn("no new clients for a moment: out of descriptors", {{"error", ec}}); });
     bool said = false;
-    for (;;) {
+    for (int accepts = 1;; ++accepts) {
         while (clients_ >= limit_) {
             if (!std::exchange(said, true)) log_.warn("no new clients until some have left", {{"clients", clients_}});
             co_await changed_.async_wait(asio::as_tuple(net::use_awaitable));
@@ -74,6 +78,10 @@ inline net::awaitable<std::error_code> server::serve(net::listener& from, port_k
         auto accepted = co_await from.accept();
         if (!accepted) co_return accepted.error();
         tasks_.spawn(client(std::move(*accepted), kind), config_.handshake_limit);
+        if (accepts % detail::accepts_per_turn == 0) { // a crowd at the door never makes us wait
+            accepts = 0;
+            co_await asio::post(executor_, net::use_awaitable);
+        }
     }
 }
 
