@@ -23,7 +23,7 @@ namespace podproxy::kube {
 
 /// What carries the SPDY frames of port forwarding.
 enum class carrier {
-    automatic, ///< WebSocket (Kubernetes 1.31 and newer); SPDY where that fails, remembered per cluster.
+    automatic, ///< WebSocket (Kubernetes 1.31 and newer); SPDY where that fails, remembered per cluster for ten minutes.
     websocket,
     spdy,
 };
@@ -78,6 +78,7 @@ private:
     logger log_;
     std::string default_namespace_;
     kube::carrier carrier_;
+    net::clock::time_point spdy_until_{}; ///< WebSocket has failed where SPDY worked: it is not tried again until then
     pod_session_config session_config_;
     service_client services_;
     std::map<std::pair<std::string, std::string>, std::shared_ptr<pod_sessions>> pods_;

@@ -153,7 +153,8 @@ inline net::awaitable<result<net::any_stream>> cluster_dialer::dial_service(std:
 
 inline net::awaitable<cluster_dialer::session_result> cluster_dialer::open_session(std::string path, diagnostics& why)
 {
-    if (carrier_ == kube::carrier::spdy) co_return co_await open_over_spdy(path, why);
+    bool const known = carrier_ == kube::carrier::automatic && net::clock::now() < spdy_until_;
+    if (carrier_ == kube::carrier::spdy || known) co_return co_await open_over_spdy(path, why);
     auto session = co_await open_over_websocket(path, why);
     bool const says_no = !session && (session.error() == errc::api_error || session.error() == errc::forbidden || session.error() == errc::not_upgraded ||
                                       session.error() == errc::bad_answer);
@@ -162,8 +163,8 @@ inline net::awaitable<cluster_dialer::session_result> cluster_dialer::open_sessi
     auto const first = why;
     auto over_spdy = co_await open_over_spdy(path, why);
     if (over_spdy) {
-        log_.info("port-forward over WebSocket is not possible, SPDY is used from now on", {{"cluster", name()}, {"reason", first.text()}});
-        carrier_ = kube::carrier::spdy;
+        log_.info("port-forward over WebSocket is not possible, SPDY is used for the next ten minutes", {{"cluster", name()}, {"reason", first.text()}});
+        spdy_until_ = net::clock::now() + std::chrono::minutes(10); // what failed may have been a passing fault
     }
     co_return over_spdy;
 }
