@@ -92,6 +92,7 @@ private:
     std::size_t size_ = 0;
     timer idle_timer_;
     bool idle_timer_armed_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true); ///< for handlers that may be queued when the engine goes
 };
 
 } // namespace podproxy::net

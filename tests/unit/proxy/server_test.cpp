@@ -482,7 +482,9 @@ TEST_CASE("proxy server: the PAC file names the port that it was fetched from", 
             CHECK(has(answer, "*.kube"));
             CHECK(has(answer, "*.prod"));
             CHECK(has(answer, "PROXY proxy.test:9080; SOCKS5 proxy.test:9080"));
+            CHECK(has(answer, "X-Content-Type-Options: nosniff\r\n"));
         }
+        CHECK_FALSE(has(get(f, "/proxy.pac", "a;DIRECT:80"), "DIRECT:80")); // no way to add a directive
     }
     SECTION("an HTTP port")
     {

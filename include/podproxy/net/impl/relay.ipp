@@ -478,8 +478,8 @@ inline void relay_engine::arm_idle_timer()
     if (std::exchange(idle_timer_armed_, true)) return;
     constexpr int looks = 4; // an idle pair ends between 1 and 1.25 times its limit
     idle_timer_.expires_after(std::max<clock::duration>(config_.idle / looks, std::chrono::milliseconds(1)));
-    idle_timer_.async_wait([this](std::error_code ec) {
-        if (ec) return; // the engine is gone
+    idle_timer_.async_wait([this, alive = std::weak_ptr(alive_)](std::error_code ec) {
+        if (ec || alive.expired()) return; // the engine is gone
         idle_timer_armed_ = false;
         for (auto* r = first_; r;) {
             auto* const here = std::exchange(r, r->next());

@@ -234,7 +234,9 @@ inline std::optional<http::local_answer> server::answer_locally(http::request_he
     rules.default_port = 80;
     auto const us = parse_host_port(request.fields.get("Host"), rules);
     http::pac_addresses where;
-    if (us) {
+    // Nothing but a plain host goes into the text: a `;` would be the end of a directive.
+    bool const plain = us && us->host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:_") == std::string::npos;
+    if (plain) {
         if (kind == port_kind::mixed) {
             where = {*us, *us};
         } else {
@@ -249,6 +251,7 @@ inline std::optional<http::local_answer> server::answer_locally(http::request_he
     answer.head.fields.add("Content-Type", "application/x-ns-proxy-autoconfig");
     answer.head.fields.add("Content-Disposition", "inline; filename=\"proxy.pac\"");
     answer.head.fields.add("Cache-Control", "no-cache");
+    answer.head.fields.add("X-Content-Type-Options", "nosniff"); // no page may run it as a script and learn the clusters' names
     answer.body = http::pac_text(names, where);
     return answer;
 }
