@@ -182,10 +182,10 @@ inline bool pod_sessions::trim(net::clock::time_point now)
         auto const gone = std::exchange(sessions_, {});
         for (auto const& s : gone) s->close();
     } else {
-        // After a crowd: keep the spares, let the other idle ones go a few at a time, so that a steady load finds them again.
+        // After a crowd: keep the spares, let half of the other idle ones go each time, so that a steady load finds some again.
         std::size_t const idle = ready();
         std::size_t const kept = config_.spare + spdy::lane_count;
-        std::size_t to_go = idle > kept ? std::max<std::size_t>(1, (idle - kept) / 8) : 0;
+        std::size_t to_go = idle > kept ? (idle - kept + 1) / 2 : 0;
         for (auto it = sessions_.begin(); it != sessions_.end() && to_go != 0;) {
             auto const s = *it;
             if (s->usable() && s->streams() == 0) {
