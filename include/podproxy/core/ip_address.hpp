@@ -1,6 +1,7 @@
 #ifndef PODPROXY_CORE_IP_ADDRESS_HPP
 #define PODPROXY_CORE_IP_ADDRESS_HPP
 
+#include <podproxy/core/hex.hpp>
 #include <array>
 #include <charconv>
 #include <cstddef>
@@ -38,18 +39,6 @@ inline std::optional<ipv4_bytes> parse_ipv4(std::string_view text) noexcept
     return out;
 }
 
-namespace detail {
-
-inline int hex_digit(char c) noexcept
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-} // namespace detail
-
 /// Read an IPv6 address in any of the forms of RFC 4291 section 2.2, without brackets and without a zone.
 inline std::optional<ipv6_bytes> parse_ipv6(std::string_view text) noexcept
 {
@@ -63,8 +52,8 @@ inline std::optional<ipv6_bytes> parse_ipv6(std::string_view text) noexcept
     while (!text.empty()) {
         std::size_t digits = 0;
         unsigned value = 0;
-        while (digits < text.size() && digits < 5 && detail::hex_digit(text[digits]) >= 0)
-            value = value * 16 + static_cast<unsigned>(detail::hex_digit(text[digits++]));
+        while (digits < text.size() && digits < 5 && hex_value(text[digits]) >= 0)
+            value = value * 16 + static_cast<unsigned>(hex_value(text[digits++]));
         if (digits < text.size() && text[digits] == '.') { // the last 32 bits as IPv4
             auto const v4 = parse_ipv4(text);
             if (!v4 || filled > 12) return std::nullopt;
