@@ -1,6 +1,7 @@
 #include <podproxy/net/first_of.hpp>
 #include <podproxy/core/result.hpp>
 #include <support/spawned.hpp>
+#include <support/value_after.hpp>
 #include <asio/error.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
@@ -11,21 +12,9 @@
 
 using namespace podproxy;
 using namespace std::chrono_literals;
+using test::value_after;
 
 namespace {
-
-net::awaitable<result<int>> value_after(net::clock::duration d, int value, int& ended)
-{
-    struct counter {
-        int& n;
-        ~counter() { ++n; }
-    } count{ended};
-    net::timer t(co_await asio::this_coro::executor, d);
-    auto [ec] = co_await t.async_wait(asio::as_tuple(net::use_awaitable));
-    if (ec) co_return ec;
-    if (value < 0) throw std::runtime_error("negative");
-    co_return value;
-}
 
 net::awaitable<result<int>> winner(net::clock::duration a, int va, net::clock::duration b, int vb, int& ended)
 {

@@ -1,5 +1,6 @@
 #include <podproxy/net/timeout.hpp>
 #include <support/spawned.hpp>
+#include <support/value_after.hpp>
 #include <asio/error.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
@@ -9,23 +10,7 @@
 
 using namespace podproxy;
 using namespace std::chrono_literals;
-
-namespace {
-
-net::awaitable<result<int>> value_after(net::clock::duration d, int value, int& ended)
-{
-    struct counter {
-        int& n;
-        ~counter() { ++n; }
-    } count{ended};
-    net::timer t(co_await asio::this_coro::executor, d);
-    auto [ec] = co_await t.async_wait(asio::as_tuple(net::use_awaitable));
-    if (ec) co_return ec;
-    if (value < 0) throw std::runtime_error("negative");
-    co_return value;
-}
-
-} // namespace
+using test::value_after;
 
 TEST_CASE("with_deadline: in time, too late, cancelled")
 {
