@@ -4,7 +4,7 @@
 # port_forward_session) is one of the driver stems. Everything else is a codec, and a codec never includes Asio:
 # tests/unit/standalone compiles them all beside an asio.hpp that refuses to be included.
 set(podproxy_driver_folders net tls proxy web)
-set(podproxy_driver_stems client server session stream dialer listener)
+set(podproxy_driver_stems client server session stream dialer listener provider group)
 
 # Folders whose codecs need nothing but the standard library.
 set(podproxy_core_folders capture core http metrics route socks5 wake wireguard)
