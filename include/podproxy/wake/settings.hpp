@@ -78,7 +78,8 @@ enum class proxy_header : std::uint8_t { none, v1, v2 };
 struct target_config {
     std::vector<std::string> names; ///< SNI or Host: `shop.example.com`, `*.example.com`; empty: every client.
     std::string group;
-    host_port address;              ///< An empty host is the group's first container itself, at the address that its engine tells.
+    host_port address;              ///< An empty host is a container of the group itself, at the address that its engine tells:
+    std::string member;             ///< the one of this name; where this is empty, the group's first that has an address.
 };
 
 /// Who may connect, and who may connect but not wake anybody.
