@@ -15,6 +15,8 @@ namespace podproxy::config {
 struct environment {
     std::string home;                      ///< The user's folder, without a slash at the end; empty when nobody knows it.
     std::optional<std::string> kubeconfig; ///< `KUBECONFIG`: paths with colons between them. None: not set.
+    std::string kubernetes_host{};          ///< `KUBERNETES_SERVICE_HOST`, which every pod has; empty elsewhere.
+    std::string kubernetes_port{};          ///< `KUBERNETES_SERVICE_PORT`
 };
 
 /// The environment of this process. `HOME` counts; without it, the user's entry in the password database. Not for use beside `setenv`.
@@ -31,6 +33,8 @@ inline environment process_environment()
     }
     while (out.home.size() > 1 && out.home.ends_with('/')) out.home.pop_back();
     if (char const* const kubeconfig = std::getenv("KUBECONFIG")) out.kubeconfig = kubeconfig;
+    if (char const* const host = std::getenv("KUBERNETES_SERVICE_HOST")) out.kubernetes_host = host;
+    if (char const* const port = std::getenv("KUBERNETES_SERVICE_PORT")) out.kubernetes_port = port;
     return out;
 }
 

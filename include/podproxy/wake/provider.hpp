@@ -7,6 +7,7 @@
 #include <podproxy/wake/member.hpp>
 #include <podproxy/wake/settings.hpp>
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,6 +56,10 @@ public:
 
     /// The last line that a member has written, for the report of a failure; empty where it can't be had. Never fails.
     virtual net::awaitable<std::string> last_line(member const& m) = 0;
+
+    /** How many clients hold a group or wait for it, told whenever that has changed. For engines that several of us share: what one has
+        in use must not be stopped by another, whose `stop` is then refused with `errc::unavailable` and comes again after the next idle time. */
+    virtual void note_use(std::string_view group, std::size_t clients) { (void)group, (void)clients; }
 };
 
 } // namespace podproxy::wake
