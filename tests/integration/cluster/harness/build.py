@@ -15,7 +15,7 @@ programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube
 go_minimum = (1, 24)  # reads a go.mod that asks for more, and fetches that toolchain
 
 
-def _go() -> str:
+def find_go() -> str:
     go = shutil.which("go") or next((p for p in ("/usr/local/go/bin/go", "/usr/lib/go/bin/go") if os.access(p, os.X_OK)), None)
     if not go:
         raise Unavailable("Go is missing (scripts/setup --only cluster installs it)")
@@ -26,7 +26,7 @@ def _go() -> str:
     return go
 
 
-def _stamp_of(paths: list[Path], *extra: str) -> str:
+def stamp_of(paths: list[Path], *extra: str) -> str:
     """A hash over the contents, cheap enough to be taken at every start."""
     h = hashlib.sha256()
     for path in sorted(paths):
@@ -36,7 +36,7 @@ def _stamp_of(paths: list[Path], *extra: str) -> str:
     return h.hexdigest()
 
 
-def _is_current(folder: Path, stamp: str, names: list[str]) -> bool:
+def is_current(folder: Path, stamp: str, names: list[str]) -> bool:
     file = folder / "stamp"
     return file.exists() and file.read_text() == stamp and all((folder / n).exists() for n in names)
 
@@ -52,10 +52,10 @@ def kubernetes_version() -> str:
 def build_programs(say) -> None:
     source, target = settings.source / "kubernetes", settings.binaries
     version = kubernetes_version()
-    stamp = _stamp_of([source / f for f in ("go.mod", "go.sum", "main.go")], platform.machine())
-    if _is_current(target, stamp, ["kubernetes", *programs]):
+    stamp = stamp_of([source / f for f in ("go.mod", "go.sum", "main.go")], platform.machine())
+    if is_current(target, stamp, ["kubernetes", *programs]):
         return
-    go = _go()
+    go = find_go()
     major, minor = version.removeprefix("v").split(".")[:2]
     flags = ["-s", "-w"]
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
@@ -74,8 +74,8 @@ def build_programs(say) -> None:
     (target / "stamp").write_text(stamp)
 
 
-def _archive(path: Path, tag: str, entrypoint: list[str], files: dict[str, bytes | str]) -> None:
-    """Writes an image of one layer as `docker save` does. A value of type str is the target of a symbolic link."""
+def archive(path: Path, tag: str, entrypoint: list[str], files: dict[str, bytes | str]) -> None:
+    """Writes an image of one layer as `docker save` does. A value of type str is the target of a symbolic link; what is in bin/ can be run."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w", format=tarfile.GNU_FORMAT) as tar:
         folders = {str(parent) for f in files for parent in Path(f).parents} - {"."}
@@ -121,9 +121,9 @@ def build_images(say) -> None:
     if b"/ld-linux" in Path(busybox).read_bytes() or b"/ld-musl" in Path(busybox).read_bytes():
         raise Unavailable(f"{busybox} is not statically linked (package busybox-static)")
     sources = [p for p in source.rglob("*") if p.is_file()]
-    stamp = _stamp_of([*sources, Path(busybox), Path(__file__)], platform.machine())
+    stamp = stamp_of([*sources, Path(busybox), Path(__file__)], platform.machine())
     names = ["pause", "testsrv", "busybox"]
-    if _is_current(target, stamp, [f"{n}.tar" for n in names]):
+    if is_current(target, stamp, [f"{n}.tar" for n in names]):
         return
     say("making the test images")
     target.mkdir(parents=True, exist_ok=True)
@@ -131,15 +131,15 @@ def build_images(say) -> None:
     accounts = {"etc/passwd": b"root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n", "etc/group": b"root:x:0:\nnogroup:x:65534:\n"}
     for program in ("pause", "testsrv"):
         binary = target / program
-        done = subprocess.run([_go(), "build", "-trimpath", "-ldflags", "-s -w", "-o", str(binary), f"./{program}"],
+        done = subprocess.run([find_go(), "build", "-trimpath", "-ldflags", "-s -w", "-o", str(binary), f"./{program}"],
                               cwd=source, env={**os.environ, "CGO_ENABLED": "0"})
         if done.returncode:
             raise Failed(f"{program} could not be built")
-        _archive(target / f"{program}.tar", f"podproxy.test/{program}:1", [f"/bin/{program}"], {**accounts, f"bin/{program}": binary.read_bytes()})
+        archive(target / f"{program}.tar", f"podproxy.test/{program}:1", [f"/bin/{program}"], {**accounts, f"bin/{program}": binary.read_bytes()})
         binary.unlink()
     applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
     links = {f"bin/{applet}": "busybox" for applet in applets if applet != "busybox"}
-    _archive(target / "busybox.tar", "podproxy.test/busybox:1", ["/bin/sh"], {**accounts, "bin/busybox": Path(busybox).read_bytes(), **links})
+    archive(target / "busybox.tar", "podproxy.test/busybox:1", ["/bin/sh"], {**accounts, "bin/busybox": Path(busybox).read_bytes(), **links})
     (target / "stamp").write_text(stamp)
 
 

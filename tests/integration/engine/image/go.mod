@@ -1,0 +1,3 @@
+module podproxy.test/guest
+
+go 1.24
