@@ -44,6 +44,29 @@ struct relay_config {
     pipe_pool_config pipes;
 };
 
+/** Follows one pair while it runs, for who has to know what moves before the end, and may end it. */
+class relay_observer {
+public:
+    relay_observer() = default;
+    relay_observer(relay_observer const&) = delete;
+    relay_observer& operator=(relay_observer const&) = delete;
+    virtual ~relay_observer() = default;
+
+    /// Bytes that the streams have taken since the last call. About once per event of a socket; the first time perhaps from inside `start`.
+    virtual void moved(std::uint64_t to_server, std::uint64_t to_client) = 0;
+    /// The last call, from the executor. Not called when the engine is destroyed.
+    virtual void ended(relay_end const& end) = 0;
+
+protected:
+    /// End the pair: reset on both sides, `ended` with `cancelled` follows. Does nothing when it has ended.
+    void cut();
+
+private:
+    friend class relay_engine;
+    friend class detail::relay;
+    detail::relay* pair_ = nullptr;
+};
+
 /** Moves bytes between pairs of streams, any number of pairs at once, on one thread.
 
     A pair is one small object that waits for readiness. While nothing moves it holds no buffer, no pipe and no coroutine frame.
@@ -68,6 +91,9 @@ public:
         @param early Bytes that came from the client already; they are the first that the server gets.
         @param done  Called once, from the executor, never from inside this call. May be empty. */
     void start(any_stream client, any_stream server, bytes_view early, on_end done);
+
+    /// The same, told to an observer, which belongs to the pair and goes away after `ended`.
+    void start_observed(any_stream client, any_stream server, bytes_view early, std::unique_ptr<relay_observer> observer);
 
     /// The same as a coroutine. @par Cancel terminal: the pair is reset.
     awaitable<relay_end> run(any_stream client, any_stream server, bytes_view early = {});

@@ -211,6 +211,99 @@ TEST_CASE("relay: cancel resets both sides and reports it; destroying the engine
     }
 }
 
+namespace {
+
+struct seen_by_observer {
+    std::uint64_t to_server = 0;
+    std::uint64_t to_client = 0;
+    int calls = 0;
+    std::optional<net::relay_end> end;
+    bool gone = false;
+};
+
+class observer final : public net::relay_observer {
+public:
+    observer(seen_by_observer& seen, std::uint64_t cut_at) : seen_(seen), cut_at_(cut_at) {}
+    ~observer() override { seen_.gone = true; }
+    void moved(std::uint64_t to_server, std::uint64_t to_client) override
+    {
+        ++seen_.calls;
+        seen_.to_server += to_server;
+        seen_.to_client += to_client;
+        if (seen_.to_server + seen_.to_client >= cut_at_) cut();
+    }
+    void ended(net::relay_end const& end) override
+    {
+        cut(); // there is nothing left to cut
+        seen_.end = end;
+    }
+
+private:
+    seen_by_observer& seen_;
+    std::uint64_t cut_at_;
+};
+
+} // namespace
+
+TEST_CASE("relay: an observer is told what moves while it moves, and the end")
+{
+    asio::io_context ctx(1);
+    seen_by_observer seen;
+    auto engine = std::make_unique<net::relay_engine>(ctx.get_executor());
+    auto c = std::make_unique<fake_stream>(ctx.get_executor());
+    auto s = std::make_unique<fake_stream>(ctx.get_executor());
+    fake_stream* const client = c.get();
+    fake_stream* const server = s.get();
+    SECTION("up to the orderly end")
+    {
+        engine->start_observed(std::move(c), std::move(s), as_bytes("early"), std::make_unique<observer>(seen, 1000));
+        run_ready(ctx);
+        CHECK(seen.to_server == 5);
+        CHECK(seen.to_client == 0);
+        server->provide("an answer");
+        run_ready(ctx);
+        CHECK(seen.to_client == 9);
+        CHECK(seen.calls == 2);
+        client->provide("more");
+        client->close_remote();
+        run_ready(ctx);
+        CHECK(seen.to_server == 9);
+        CHECK_FALSE(seen.end);
+        server->close_remote();
+        run_ready(ctx);
+        REQUIRE(seen.end);
+        CHECK(seen.end->why == net::relay_end::cause::both_ended);
+        CHECK(seen.end->to_server == 9);
+        CHECK(seen.end->to_client == 9);
+        CHECK(seen.calls == 3);
+        CHECK(seen.gone);
+    }
+    SECTION("it may end the pair, also from inside")
+    {
+        bool const at_once = GENERATE(true, false);
+        engine->start_observed(std::move(c), std::move(s), as_bytes("early"), std::make_unique<observer>(seen, at_once ? 1 : 6));
+        run_ready(ctx);
+        if (!at_once) {
+            server->provide("x");
+            run_ready(ctx);
+        }
+        REQUIRE(seen.end);
+        CHECK(seen.end->why == net::relay_end::cause::cancelled);
+        CHECK(seen.end->to_server == 5);
+        CHECK(engine->size() == 0);
+        CHECK(seen.gone);
+    }
+    SECTION("the engine goes away")
+    {
+        engine->start_observed(std::move(c), std::move(s), {}, std::make_unique<observer>(seen, 1000));
+        run_ready(ctx);
+        engine.reset();
+        run_ready(ctx);
+        CHECK_FALSE(seen.end);
+        CHECK(seen.gone);
+    }
+}
+
 TEST_CASE("relay: the io_context may be destroyed with pairs waiting on it")
 {
     auto ctx = std::make_unique<asio::io_context>(1);

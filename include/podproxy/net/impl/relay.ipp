@@ -112,7 +112,9 @@ class relay {
         allocator_type get_allocator() const noexcept { return {self, which}; }
         void operator()(std::error_code)
         {
-            if (self->engine_) self->pump(which); // an error of the wait shows again, with its reason, in read or write
+            if (!self->engine_) return;
+            self->pump(which); // an error of the wait shows again, with its reason, in read or write
+            self->tell_observer();
         }
     };
 
@@ -131,6 +133,13 @@ public:
         ++engine.size_;
     }
 
+    /// Before `begin`.
+    void observe(std::unique_ptr<relay_observer> observer) noexcept
+    {
+        observer_ = std::move(observer);
+        observer_->pair_ = this;
+    }
+
     /// Begin. A fresh pair of sockets has nothing to read yet, and a wait tells if that is wrong.
     void begin()
     {
@@ -142,6 +151,7 @@ public:
             else
                 wait(which, wait_kind::read);
         }
+        tell_observer();
     }
 
     /// Nothing has moved since the last call?
@@ -170,9 +180,15 @@ public:
         result.to_server = directions_[0].moved;
         result.to_client = directions_[1].moved;
         result.duration = clock::now() - started_;
+        tell_observer();
         auto done = std::move(done_);
         auto const ex = engine_->executor_;
+        auto observer = std::move(observer_);
         detach(why == relay_end::cause::both_ended);
+        if (observer) {
+            observer->pair_ = nullptr;
+            asio::post(ex, [observer = std::move(observer), result] { observer->ended(result); });
+        }
         if (done) asio::post(ex, [done = std::move(done), result] { done(result); });
     }
 
@@ -192,6 +208,7 @@ public:
         --engine_->size_;
         engine_ = nullptr;
         done_ = nullptr;
+        observer_.reset(); // of a pair that ends with its engine: `end` has taken it away
         if (orderly) {
             client_->close();
             server_->close();
@@ -203,6 +220,14 @@ public:
     }
 
 private:
+    void tell_observer()
+    {
+        if (!observer_) return;
+        std::array<std::uint64_t, 2> news;
+        for (std::size_t which = 0; which < 2; ++which) news[which] = directions_[which].moved - std::exchange(told_[which], directions_[which].moved);
+        if (news[0] != 0 || news[1] != 0) observer_->moved(news[0], news[1]);
+    }
+
     void release() noexcept
     {
         if (--references_ == 0) destroy(this);
@@ -419,6 +444,8 @@ private:
     any_stream client_;
     any_stream server_;
     relay_engine::on_end done_;
+    std::unique_ptr<relay_observer> observer_;
+    std::array<std::uint64_t, 2> told_{}; ///< what the observer knows of
     clock::time_point started_;
     std::uint64_t seen_ = 0;
     std::uint32_t references_ = 1;
@@ -439,6 +466,19 @@ inline relay_engine::relay_engine(executor ex, relay_config config)
 inline relay_engine::~relay_engine()
 {
     while (first_) first_->detach(false);
+}
+
+inline void relay_observer::cut()
+{
+    if (pair_) pair_->end(relay_end::cause::cancelled, asio::error::operation_aborted);
+}
+
+inline void relay_engine::start_observed(any_stream client, any_stream server, bytes_view early, std::unique_ptr<relay_observer> observer)
+{
+    auto* r = new detail::relay(*this, std::move(client), std::move(server), early, nullptr);
+    r->observe(std::move(observer));
+    if (config_.idle.count() != 0) arm_idle_timer();
+    r->begin();
 }
 
 inline void relay_engine::start(any_stream client, any_stream server, bytes_view early, on_end done)
