@@ -57,8 +57,11 @@ public:
     bool alive() const noexcept;
     /// Called once, from the executor, when `alive` turns false. Replaces the one before; an empty one forgets it.
     void on_end(std::function<void()> f);
-    /// The group's first member with an address, for targets without a host; empty when none has one.
-    std::string address() const;
+    /// Where the member of this name is reached, or the group's first one with an address, for targets without a host; empty when
+    /// there is none.
+    std::string address(std::string_view member = {}) const;
+    /// Counts the group's lives: another number each time it has become ready, so that what was learned about its ports is known to be old.
+    std::uint64_t life() const noexcept;
 };
 
 /** Wakes a group of members for its clients and puts it to rest when nobody needs it.
