@@ -2,8 +2,9 @@
 // is still correct: one thread, epoll (edge-triggered), small messages copied through one shared buffer, bulk spliced through
 // pipes that are held only while data is in them. It has no names, no IPv6, no authentication, no log and no timeouts.
 //
-//   bench_yardstick [--port N] [--copy] [--pipe BYTES] [--pipes N]
+//   bench_yardstick [--port N] [--forward HOST:PORT] [--copy] [--pipe BYTES] [--pipes N]
 //
+// With --forward it says and asks nothing: every connection goes to that address (IPv4).
 // Prints "listening on 127.0.0.1:PORT" and serves until it is killed.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -71,7 +72,8 @@ static struct pair *free_pairs, *dead_pairs, *ready_first, **ready_last = &ready
 static struct pipe_ends spares[spare_pipes];
 static int spare_count, pipes_open, pipes_most = 224;
 static size_t pipe_size = 256 * 1024;
-static bool copy_only, accept_paused;
+static bool copy_only, accept_paused, forwards;
+static struct sockaddr_in forward_to;
 static uint32_t pairs_open, pairs_most;
 
 static void fail(char const* what)
@@ -307,6 +309,10 @@ static void refuse(struct pair* p, uint8_t socks_code, char const* http_status)
 {
     char text[128];
     size_t n = 0;
+    if (forwards) {
+        end_pair(p, true);
+        return;
+    }
     if (p->http) {
         n = (size_t)snprintf(text, sizeof text, "HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", http_status);
     } else if (socks_code) {
@@ -325,7 +331,7 @@ static void connected(struct pair* p)
     static char const http_ok[] = "HTTP/1.1 200 Connection established\r\n\r\n";
     size_t const n = p->http ? sizeof http_ok - 1 : sizeof socks_ok;
     // Room for so few bytes is certain in an empty send buffer.
-    if (write(p->ends[0].fd, p->http ? (void const*)http_ok : socks_ok, n) != (ssize_t)n) {
+    if (!forwards && write(p->ends[0].fd, p->http ? (void const*)http_ok : socks_ok, n) != (ssize_t)n) {
         end_pair(p, true);
         return;
     }
@@ -517,6 +523,7 @@ static void accept_some(void)
         }
         struct pair* const p = new_pair(fd);
         watch(p, 0, false);
+        if (forwards) dial(p, &forward_to, NULL, 0);
     }
 }
 
@@ -525,10 +532,22 @@ static uint32_t number(char const* text)
     char* end;
     unsigned long const n = text ? strtoul(text, &end, 10) : 0;
     if (!text || *end || !*text || n > UINT32_MAX) {
-        fprintf(stderr, "usage: bench_yardstick [--port N] [--copy] [--pipe BYTES] [--pipes N]\n");
+        fprintf(stderr, "usage: bench_yardstick [--port N] [--forward HOST:PORT] [--copy] [--pipe BYTES] [--pipes N]\n");
         exit(2);
     }
     return (uint32_t)n;
+}
+
+static void parse_forward(char const* text)
+{
+    char address[16];
+    unsigned port;
+    if (!text || sscanf(text, "%15[0-9.]:%5u", address, &port) != 2 || port == 0 || port > 65535 ||
+        inet_pton(AF_INET, address, &forward_to.sin_addr) != 1)
+        number(NULL);
+    forward_to.sin_family = AF_INET;
+    forward_to.sin_port = htons((uint16_t)port);
+    forwards = true;
 }
 
 int main(int argc, char** argv)
@@ -537,6 +556,10 @@ int main(int argc, char** argv)
     for (int i = 1; i < argc; ++i) {
         if (!strcmp(argv[i], "--copy")) {
             copy_only = true;
+            continue;
+        }
+        if (!strcmp(argv[i], "--forward")) {
+            parse_forward(argv[i + 1] ? argv[++i] : NULL);
             continue;
         }
         char const* const name = argv[i];
