@@ -7,6 +7,7 @@
 #include <podproxy/core/result.hpp>
 #include <podproxy/net/asio.hpp>
 #include <podproxy/wake/errc.hpp>
+#include <podproxy/wake/group_state.hpp>
 #include <podproxy/wake/member.hpp>
 #include <podproxy/wake/provider.hpp>
 #include <podproxy/wake/settings.hpp>
@@ -22,10 +23,17 @@
 
 namespace podproxy::wake {
 
-class group;
+namespace detail {
 
-/// What a group does.
-enum class group_state : std::uint8_t { stopped, starting, waiting_for_health, running, idle, stopping, failed };
+class group_core;
+
+/// A hold's place in its group's list; holds that are moved take their place along.
+struct use_link {
+    use_link* before = nullptr;
+    use_link* after = nullptr;
+};
+
+} // namespace detail
 
 /// What the status page and the metrics tell of a group.
 struct group_status {
@@ -47,10 +55,16 @@ struct group_status {
     std::uint64_t starts = 0, failed_starts = 0, stops = 0, refused = 0;
 };
 
-/** A client's hold on a group: while it lives the group is in use. Move only, may outlive the group. */
-class group_use {
+/** A client's hold on a group: while it lives the group is in use. Move only, may outlive the group.
+
+    A small handle: no timer, no allocation of its own. An empty one (made by default, or moved from) holds nothing and is not alive. */
+class group_use : detail::use_link {
 public:
     group_use() = default;
+    group_use(group_use&& other) noexcept;
+    group_use& operator=(group_use&& other) noexcept;
+    ~group_use();
+
     /// Bytes and packets have moved, for `use_rule::bytes` and `threshold`. Cheap: may be called for each read.
     void moved(std::uint64_t bytes, std::uint64_t packets = 1) noexcept;
     /// Whether the group runs as it did when this was given; false once its members have ended or are put to rest.
@@ -71,6 +85,9 @@ public:
 class group {
 public:
     group(net::executor ex, provider& engine, group_config config, logger log);
+    group(group const&) = delete;
+    group& operator=(group const&) = delete;
+    /// Refuses who waits, as `shut_down`; holds that are left are not alive any more and are not told.
     ~group();
 
     group_config const& config() const noexcept;
@@ -99,6 +116,11 @@ public:
 
     /// Refuse all that wait; nothing is started or stopped any more. Members are left as they are.
     void shut_down();
+    /// Wait until no command is in flight; after `shut_down`, before the provider goes away. @par Cancel total.
+    net::awaitable<void> join();
+
+private:
+    std::shared_ptr<detail::group_core> core_;
 };
 
 } // namespace podproxy::wake
