@@ -22,6 +22,12 @@ inline constexpr std::size_t max_wake_labels = 128;
 /// Ports of one member.
 inline constexpr std::size_t max_wake_ports = 64;
 
+/// What holds where neither labels nor a file say anything: of every group, and of every port.
+struct wake_defaults {
+    wake::group_config group; ///< Its name means nothing.
+    wake::port_config port;   ///< Only what is neither its address nor its targets.
+};
+
 /// What the labels of one member say.
 struct label_settings {
     std::string group;                    ///< The group's name; empty where the member has no label of ours.
@@ -38,7 +44,7 @@ std::string group_from_labels(wake::member const& m);
 /** Read the labels of a member. One that makes no sense is a problem of severity `warning`, which names the member, the label and
     what is expected; the rest holds.
     @param base What holds where a label says nothing. */
-label_settings settings_from_labels(wake::member const& m, problem_list& problems, wake::group_config const& base = {});
+label_settings settings_from_labels(wake::member const& m, problem_list& problems, wake_defaults const& base = {});
 
 /** What a file and the labels of all members say together: `known`, and the groups and ports that only labels know of.
 
@@ -46,8 +52,8 @@ label_settings settings_from_labels(wake::member const& m, problem_list& problem
     Members of one group are read in the order of their names; where two differ, the first holds and the other is a problem.
     Ports of several groups on one address become one port with several targets when names (SNI or Host) tell them apart; else the
     first holds, and a problem names both groups.
-    @param base What holds for groups of labels where a label says nothing. */
-wake::settings settings_with_labels(std::span<wake::member const> all, wake::settings known, wake::group_config const& base,
+    @param base What holds for groups and ports of labels where a label says nothing. */
+wake::settings settings_with_labels(std::span<wake::member const> all, wake::settings known, wake_defaults const& base,
                                     problem_list& problems);
 
 } // namespace podproxy::config

@@ -38,12 +38,13 @@ class label_reader {
 public:
     label_reader(wake::member const& m, problem_list& problems) : member_(m), problems_(problems) {}
 
-    label_settings read(wake::group_config const& base)
+    label_settings read(wake_defaults const& base)
     {
         label_settings out;
         out.group = group_from_labels(member_);
-        out.config = base;
+        out.config = base.group;
         out.config.name = out.group;
+        port_ = base.port;
         if (out.group.empty()) return out;
         std::size_t count = 0;
         for (auto const& [label, value] : member_.labels) {
@@ -201,12 +202,12 @@ inline std::string group_from_labels(wake::member const& m)
     return ours ? (m.name.empty() ? m.id : m.name) : std::string();
 }
 
-inline label_settings settings_from_labels(wake::member const& m, problem_list& problems, wake::group_config const& base)
+inline label_settings settings_from_labels(wake::member const& m, problem_list& problems, wake_defaults const& base)
 {
     return detail::label_reader(m, problems).read(base);
 }
 
-inline wake::settings settings_with_labels(std::span<wake::member const> all, wake::settings known, wake::group_config const& base,
+inline wake::settings settings_with_labels(std::span<wake::member const> all, wake::settings known, wake_defaults const& base,
                                            problem_list& problems)
 {
     std::vector<wake::member const*> members;
@@ -233,7 +234,7 @@ inline wake::settings settings_with_labels(std::span<wake::member const> all, wa
         problems.insert(problems.end(), found.begin(), found.end());
         auto group = std::ranges::find(known.groups, from.group, &wake::group_config::name);
         if (group == known.groups.end()) {
-            known.groups.push_back(base);
+            known.groups.push_back(base.group);
             group = std::prev(known.groups.end());
             group->name = from.group;
         }
