@@ -218,6 +218,7 @@ TEST_CASE("client hello: other protocols are refused at the first byte that tell
     CHECK(refused(bytes{22, 3, 1, 0, 4, 2}) == tls_records::errc::not_client_hello);
     CHECK(refused(bytes{22, 3, 1, 0, 0}) == tls_records::errc::bad_record);
     CHECK(refused(bytes{22, 3, 1, 0x40, 1}) == tls_records::errc::bad_record);
+    CHECK(refused(bytes{22, 3, 1, 0xe0}) == tls_records::errc::bad_record);
     CHECK(parse_client_hello(bytes{22, 3, 1, 0x40, 0}).needs_more());
     auto const message = parts{}.message();
     bytes const first(message.begin(), message.begin() + 20);

@@ -56,6 +56,7 @@ inline parse_result<handshake_message> parse_handshake(bytes_view in, std::uint8
         std::size_t const at_least = pos + record_head_bytes + (total - have);
         if (at_least > limit) return errc::too_long;
         if (!may_be_handshake_record(rest)) return pos == 0 ? errc::not_tls : errc::bad_record;
+        if (rest.size() >= 4 && rest[3] > max_record_content >> 8) return errc::bad_record;
         if (rest.size() < record_head_bytes) return need_more{at_least};
         std::size_t const length = static_cast<std::size_t>(rest[3] << 8 | rest[4]);
         if (length == 0 || length > max_record_content) return errc::bad_record;
