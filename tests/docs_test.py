@@ -16,6 +16,7 @@ root = Path(__file__).resolve().parent.parent
 guide = root / "docs/podproxy.md"
 example_settings = root / "deploy/config.example.yaml"
 parser = root / "include/podproxy/config/impl/podproxy_config.ipp"
+readers = root / "include/podproxy/config/detail/readers.hpp"
 
 problems: list[str] = []
 
@@ -104,10 +105,9 @@ def check_paths(path: Path) -> None:
 
 def parsed_keys() -> set[str]:
     """The keys that the parser reads, as written in its source."""
-    source = parser.read_text()
-    begin, end = source.index("inline void read_log("), source.index("/// One of a few words.")
-    log = source[source.index("inline void read_log_level("):end]
-    rest = source[:begin] + source[end:]
+    log = readers.read_text()
+    log = log[log.index("inline void read_log_level("):log.index("/// One of a few words.")]
+    rest = parser.read_text()
     one = re.compile(r'(?:\bin\.read\(|read_address\(in, |read_choice\(in, |read_log_format\(in, )"(\w+)"')
     keys = {f"log.{key}" for key in one.findall(log)}
     top = rest[rest.index("parse_podproxy_config("):]

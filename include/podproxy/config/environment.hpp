@@ -15,6 +15,9 @@ namespace podproxy::config {
 struct environment {
     std::string home;                      ///< The user's folder, without a slash at the end; empty when nobody knows it.
     std::optional<std::string> kubeconfig; ///< `KUBECONFIG`: paths with colons between them. None: not set.
+    std::optional<std::string> wake_proxy_log{}; ///< `WAKE_PROXY_LOG`: the level of wake-proxy's log.
+    std::optional<std::string> rust_log{};       ///< `RUST_LOG`: the same, as compose files of proxytainer have it.
+    std::optional<std::string> container_host{}; ///< `CONTAINER_HOST`: where Podman is.
     std::string kubernetes_host{};          ///< `KUBERNETES_SERVICE_HOST`, which every pod has; empty elsewhere.
     std::string kubernetes_port{};          ///< `KUBERNETES_SERVICE_PORT`
 };
@@ -33,6 +36,9 @@ inline environment process_environment()
     }
     while (out.home.size() > 1 && out.home.ends_with('/')) out.home.pop_back();
     if (char const* const kubeconfig = std::getenv("KUBECONFIG")) out.kubeconfig = kubeconfig;
+    if (char const* const level = std::getenv("WAKE_PROXY_LOG")) out.wake_proxy_log = level;
+    if (char const* const level = std::getenv("RUST_LOG")) out.rust_log = level;
+    if (char const* const podman = std::getenv("CONTAINER_HOST")) out.container_host = podman;
     if (char const* const host = std::getenv("KUBERNETES_SERVICE_HOST")) out.kubernetes_host = host;
     if (char const* const port = std::getenv("KUBERNETES_SERVICE_PORT")) out.kubernetes_port = port;
     return out;

@@ -53,3 +53,13 @@ TEST_CASE("environment: an empty KUBECONFIG is not the same as none")
     variable const kubeconfig("KUBECONFIG", "");
     CHECK(process_environment().kubeconfig == "");
 }
+
+TEST_CASE("environment: what wake-proxy looks at")
+{
+    variable const level("WAKE_PROXY_LOG", "debug");
+    variable const rust("RUST_LOG", nullptr);
+    variable const podman("CONTAINER_HOST", "unix:///run/p.sock");
+    CHECK(process_environment().wake_proxy_log == "debug");
+    CHECK(process_environment().rust_log == std::nullopt);
+    CHECK(process_environment().container_host == "unix:///run/p.sock");
+}
