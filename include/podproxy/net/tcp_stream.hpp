@@ -1,14 +1,11 @@
 #ifndef PODPROXY_NET_TCP_STREAM_HPP
 #define PODPROXY_NET_TCP_STREAM_HPP
 
+#include <podproxy/net/detail/socket_calls.hpp>
 #include <podproxy/net/stream.hpp>
 #include <asio/error.hpp>
-#include <cerrno>
 #include <system_error>
 #include <utility>
-
-#include <sys/socket.h>
-#include <sys/types.h>
 
 namespace podproxy::net {
 
@@ -28,24 +25,8 @@ public:
 
     executor get_executor() const override { return const_cast<tcp_socket&>(socket_).get_executor(); }
 
-    result<std::size_t> try_read(std::span<std::uint8_t> out) override
-    {
-        ssize_t n;
-        do n = ::recv(fd(), out.data(), out.size(), MSG_DONTWAIT);
-        while (n < 0 && errno == EINTR);
-        if (n > 0) return static_cast<std::size_t>(n);
-        if (n == 0) return errc::end_of_stream;
-        return last_error();
-    }
-
-    result<std::size_t> try_write(bytes_view in) override
-    {
-        ssize_t n;
-        do n = ::send(fd(), in.data(), in.size(), MSG_DONTWAIT | no_signal);
-        while (n < 0 && errno == EINTR);
-        if (n >= 0) return static_cast<std::size_t>(n);
-        return last_error();
-    }
+    result<std::size_t> try_read(std::span<std::uint8_t> out) override { return detail::receive_now(fd(), out); }
+    result<std::size_t> try_write(bytes_view in) override { return detail::send_now(fd(), in); }
 
     void async_wait(wait_kind kind, wait_handler handler) override
     {
@@ -75,19 +56,7 @@ public:
     tcp_socket* plain_socket() noexcept override { return &socket_; }
 
 private:
-#if defined(MSG_NOSIGNAL)
-    static constexpr int no_signal = MSG_NOSIGNAL;
-#else
-    static constexpr int no_signal = 0; // Asio has set SO_NOSIGPIPE on the socket
-#endif
-
     int fd() const noexcept { return const_cast<tcp_socket&>(socket_).native_handle(); }
-
-    static std::error_code last_error() noexcept
-    {
-        if (errno == EAGAIN || errno == EWOULDBLOCK) return errc::would_block;
-        return {errno, std::system_category()};
-    }
 
     tcp_socket socket_;
 };
