@@ -41,9 +41,6 @@ struct wake_provider {
     std::string host;
     /// `certPath`: folder of `ca.pem`, `cert.pem` and `key.pem` for TLS. Default: `DOCKER_CERT_PATH`. `~` is the home folder.
     std::string cert_path;
-    /// `labels`: whether labels of its containers (or workloads) make groups and ports. Default yes. A label that names a group of the file
-    /// makes a member of it either way. systemd has none.
-    bool labels = true;
     /// `kubeconfig`: for kubernetes; default the usual ones, and inside of a cluster the pod's own service account.
     std::string kubeconfig;
     /// `context`: for kubernetes; default the current one.
@@ -74,6 +71,9 @@ struct wake_config {
     std::vector<wake_members> members;
     /// `providers`: the engines. Those that groups name are added; without any group and provider, docker.
     std::vector<wake_provider> providers;
+    /// `labels`: whether labels of containers (and of workloads) make groups and ports beside those of the file. Default yes. A label that
+    /// names a group of the file makes a member of it either way.
+    bool labels = true;
     /// `defaults`: what holds for every group and port that says nothing else.
     wake_defaults defaults;
     /// `statusListenAddress`: the status page, `/metrics` and `/healthz`. Default none.

@@ -30,14 +30,14 @@ struct wake_defaults {
 
 /// What the labels of one member say.
 struct label_settings {
-    std::string group;                    ///< The group's name; empty where the member has no label of ours.
+    std::string group;                    ///< The group's name; empty where the member is in none.
     wake::group_config config;            ///< The defaults, and above them what the labels say. Its name is `group`.
     std::vector<std::string> keys;        ///< The labels that set something in `config`, without the prefix, sorted.
     std::vector<wake::port_config> ports; ///< One for each entry of `podproxy.wake.listen`, each with one target.
 };
 
-/** The group that a member's labels name: `podproxy.wake.group`, else `proxytainer.group`, else, where it has any other label
-    of ours, the member's own name.
+/** The group of a member: the one that its engine has found. Where that tells none, the one that its labels name: `podproxy.wake.group`,
+    else `proxytainer.group`, else, where it has any other label of ours, the member's own name.
     @return empty where it has none. */
 std::string group_from_labels(wake::member const& m);
 

@@ -68,7 +68,7 @@ TEST_CASE("wake config: an empty file means docker and its labels")
     REQUIRE(c.providers.size() == 1);
     CHECK(c.providers[0].name == "docker");
     CHECK(c.providers[0].engine == wake_engine::docker);
-    CHECK(c.providers[0].labels);
+    CHECK(c.labels);
     CHECK_FALSE(c.status_listen);
     CHECK_FALSE(c.status_buttons);
     CHECK(c.drain == 10s);
@@ -148,10 +148,11 @@ TEST_CASE("wake config: engines of all kinds")
     auto const c = parsed(R"(
 statusListenAddress: 127.0.0.1:9081
 statusButtons: true
+labels: false
 drain: 1m
 log: {level: debug, format: json}
 providers:
-  docker: {host: 'unix:///run/user/1000/docker.sock', labels: false}
+  docker: {host: 'unix:///run/user/1000/docker.sock'}
   lab: {type: docker, host: 'tcp://lab:2376', certPath: ~/lab}
   staging: {type: kubernetes, kubeconfig: ~/.kube/staging, context: st, namespaces: [shop, blog], lease: kube-system/wake}
   mine: {type: systemd, user: true}
@@ -168,7 +169,7 @@ groups:
     CHECK(c.log.level == log_level::debug);
     REQUIRE(c.providers.size() == 5);
     CHECK(c.providers[0].host == "unix:///run/user/1000/docker.sock");
-    CHECK_FALSE(c.providers[0].labels);
+    CHECK_FALSE(c.labels);
     CHECK(c.providers[1].cert_path == "/home/jane/lab");
     CHECK(c.providers[2].engine == wake_engine::kubernetes);
     CHECK(c.providers[2].kubeconfig == "/home/jane/.kube/staging");
@@ -272,7 +273,7 @@ TEST_CASE("wake config: the arguments of the original program")
     CHECK(c->settings.ports[0].targets.at(0).group == "mygroup");
     CHECK(c->log.level == log_level::info);
     REQUIRE(c->providers.size() == 1);
-    CHECK_FALSE(c->providers[0].labels); // other groups are none of its business
+    CHECK_FALSE(c->labels); // other groups are none of its business
 
     args.idle = "600";
     args.no_health = true;

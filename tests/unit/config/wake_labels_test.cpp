@@ -60,6 +60,11 @@ TEST_CASE("wake labels: a group is named by our label, the older one, or the con
     CHECK(group_from_labels(container("db", {{"proxytainer.group", "mygroup"}, {"group", "shop"}})) == "shop");
     CHECK(group_from_labels(container("db", {{"idle", "60"}})) == "db");
     CHECK(group_from_labels(container("db", {{"group", "no good"}})) == "db");
+    auto told_by_engine = container("shop-db-1", {{"idle", "60"}});
+    told_by_engine.group = "db"; // its compose service
+    CHECK(group_from_labels(told_by_engine) == "db");
+    told_by_engine.labels.clear(); // what another member needs
+    CHECK(group_from_labels(told_by_engine) == "db");
 }
 
 TEST_CASE("wake labels: without a label of ours nothing is said")

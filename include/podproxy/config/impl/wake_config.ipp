@@ -41,6 +41,7 @@ public:
         read_address(in, "statusListenAddress", out_.status_listen);
         in.read("statusButtons", out_.status_buttons);
         read_time(in, "drain", out_.drain);
+        in.read("labels", out_.labels);
         if (auto defaults = in.map("defaults")) {
             read_group_fields(*defaults, out_.defaults.group);
             read_port_fields(*defaults, out_.defaults.port);
@@ -177,7 +178,6 @@ private:
         if (only(container, "host", "docker and podman") && in.read("host", p.host) && !is_engine_address(p.host))
             in.complain("host", "must be the address of an engine such as unix:///var/run/docker.sock or tcp://10.0.0.5:2376");
         if (only(container, "certPath", "docker and podman") && in.read("certPath", p.cert_path)) p.cert_path = expand_home(p.cert_path, env_.home);
-        if (only(container || cluster, "labels", "docker, podman and kubernetes")) in.read("labels", p.labels);
         if (only(cluster, "kubeconfig", "kubernetes") && in.read("kubeconfig", p.kubeconfig)) p.kubeconfig = expand_home(p.kubeconfig, env_.home);
         if (only(cluster, "context", "kubernetes")) in.read("context", p.context);
         if (only(cluster, "namespaces", "kubernetes"))
@@ -472,6 +472,7 @@ private:
 inline wake_config settings_of_arguments(wake_arguments const& args, problem_list& problems)
 {
     wake_config out;
+    out.labels = false; // this group and no other
     auto const wrong = [&](std::string message) { problems.push_back({severity::error, {}, {}, std::move(message)}); };
     for (auto const& [name, value] : {std::pair{"--port", &args.port}, {"--host", &args.host}, {"--group", &args.group}})
         if (!*value) wrong(std::string(name) + " is missing: --port, --host and --group belong together");
@@ -507,7 +508,6 @@ inline wake_config settings_of_arguments(wake_arguments const& args, problem_lis
     members.provider = "docker";
     wake_provider docker;
     docker.name = members.provider;
-    docker.labels = false; // this group and no other
     out.settings.groups.push_back(std::move(group));
     out.settings.ports.push_back(std::move(port));
     out.members.push_back(std::move(members));

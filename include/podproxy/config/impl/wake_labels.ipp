@@ -71,7 +71,7 @@ private:
     void take(std::string_view key, std::string_view value, label_settings& out)
     {
         if (key == "group") {
-            if (!is_group_name(value)) complain(key, "a name of letters, digits and ._-/@: of at most 128");
+            if (member_.group.empty() && !is_group_name(value)) complain(key, "a name of letters, digits and ._-/@: of at most 128");
         } else if (key == "listen") {
             take_listen(value);
         } else if (key == "host") {
@@ -192,6 +192,7 @@ inline bool same_manners(wake::port_config const& a, wake::port_config const& b)
 
 inline std::string group_from_labels(wake::member const& m)
 {
+    if (!m.group.empty()) return m.group;
     std::string const own_key = std::string(wake_label_prefix) + "group";
     if (auto const own = m.labels.find(own_key); own != m.labels.end() && detail::is_group_name(ascii_trim(own->second)))
         return std::string(ascii_trim(own->second));
