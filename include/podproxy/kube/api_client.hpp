@@ -6,6 +6,7 @@
 #include <podproxy/core/result.hpp>
 #include <podproxy/core/secret.hpp>
 #include <podproxy/http/client.hpp>
+#include <podproxy/http/message.hpp>
 #include <podproxy/kube/errc.hpp>
 #include <podproxy/kube/objects.hpp>
 #include <podproxy/net/asio.hpp>
@@ -50,8 +51,8 @@ struct api_config {
 
 /** The API server of one cluster: plain requests over kept connections, watches and upgrades over their own.
 
-    Errors of the server become `unauthorized`, `forbidden`, `not_found`, `resource_expired` or `api_error`, with the sentence of its
-    Status in the diagnostics.
+    Errors of the server become `unauthorized`, `forbidden`, `not_found`, `conflict`, `resource_expired` or `api_error`, with the sentence of
+    its Status in the diagnostics.
     @par Lifetime Outlives its requests. */
 class api_client {
 public:
@@ -64,6 +65,17 @@ public:
     /** GET a resource. @param path Below the server's base path, with its query.
         @return the body of a 200 answer. @par Cancel terminal; nothing is left open. */
     net::awaitable<result<std::string>> get(std::string path, diagnostics& why);
+
+    /// Whether a request may be sent again when a connection was closed and nobody knows whether it was seen.
+    enum class repetition { harmful, harmless };
+
+    /** Create, change or delete: POST, PUT, PATCH, DELETE.
+        @param content_type Of the body: `application/json`, `application/merge-patch+json`; empty without a body.
+        @param again        `harmless` for what the server refuses the second time, such as a patch with a resourceVersion.
+        @return the body of a 200, 201 or 202; errors as for `get`, and `errc::conflict` for a 409.
+        @par Cancel terminal; it may have been done or not. */
+    net::awaitable<result<std::string>> send(std::string method, std::string path, std::string content_type, std::string body, repetition again,
+                                             diagnostics& why);
 
     /// Begin a watch. @return the connection, to be read with `read_line`; it is not used for anything else.
     net::awaitable<result<std::unique_ptr<http::client>>> watch(std::string path, diagnostics& why);
@@ -82,7 +94,8 @@ private:
 
     net::awaitable<result<std::unique_ptr<http::client>>> connect(diagnostics& why);
     net::awaitable<result<std::unique_ptr<http::client>>> connect_without_limit(diagnostics& why);
-    net::awaitable<result<std::string>> get_once(std::string path, diagnostics& why);
+    net::awaitable<result<std::string>> exchange(http::request_head request, std::string body, repetition again, diagnostics& why);
+    net::awaitable<result<std::string>> exchange_once(http::request_head request, std::string body, repetition again, diagnostics& why);
     net::awaitable<result<std::unique_ptr<http::client>>> watch_once(std::string path, diagnostics& why);
     net::awaitable<result<switched>> upgrade_once(std::string method, std::string path, http::fields fields, diagnostics& why);
     bool may_know_better(std::error_code ec) const { return ec == errc::unauthorized && !config_.credentials.token_file.empty(); }

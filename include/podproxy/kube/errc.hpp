@@ -28,6 +28,7 @@ enum class errc {
     forward_failed,        ///< The runtime could not forward for another reason.
     no_session,            ///< No port-forward session to the pod could be opened.
     not_upgraded,          ///< The API server refused to switch to port forwarding.
+    conflict,              ///< 409: somebody else has changed or created the object meanwhile; read it again.
 };
 
 inline std::string_view errc_domain(errc) noexcept { return "podproxy.kube"; }
@@ -54,6 +55,7 @@ inline std::string_view describe(errc e) noexcept
     case errc::forward_failed: return "the cluster could not forward the connection";
     case errc::no_session: return "no port-forward session could be opened";
     case errc::not_upgraded: return "the API server did not switch to port forwarding";
+    case errc::conflict: return "somebody else has changed the object meanwhile";
     }
     return "unknown error";
 }
@@ -79,6 +81,7 @@ inline cond condition(errc e) noexcept
     case errc::pod_gone:
     case errc::forward_failed:
     case errc::no_session:
+    case errc::conflict:
     case errc::not_upgraded: return cond::unavailable;
     }
     return cond::unavailable;

@@ -26,6 +26,7 @@ struct endpoint_slice_list {
 };
 
 /// Read an EndpointSliceList, discovery.k8s.io/v1.
+result<endpoint_slice_list> read_endpoint_slice_list(json::value list);
 result<endpoint_slice_list> parse_endpoint_slice_list(std::string_view json);
 
 /// One line of a watch.
@@ -42,6 +43,21 @@ struct watch_event {
     std::int64_t code = 0;
     std::string message;
 };
+
+/// One line of a watch on objects of any kind.
+struct watch_line {
+    watch_event::kind what = watch_event::kind::bookmark;
+    json::value object; ///< A view into the parser.
+    std::string resource_version;
+    std::int64_t code = 0;
+    std::string message;
+};
+
+/// Read one line of a watch. @param parser Holds what `object` shows.
+result<watch_line> read_watch_line(json::parser& parser, std::string_view json);
+
+/// Read an EndpointSlice, discovery.k8s.io/v1. @return `errc::bad_answer` for one without a name.
+result<endpoint_slice> read_endpoint_slice(json::value object);
 
 /// Read one line of a watch on EndpointSlices.
 result<watch_event> parse_watch_event(std::string_view json);

@@ -7,6 +7,7 @@
 #include <podproxy/kube/api_client.hpp>
 #include <podproxy/kube/endpoints.hpp>
 #include <podproxy/kube/objects.hpp>
+#include <podproxy/kube/watch_client.hpp>
 #include <podproxy/net/asio.hpp>
 #include <podproxy/net/task_group.hpp>
 #include <podproxy/net/wait_slot.hpp>
@@ -27,9 +28,7 @@ struct service_client_config {
     std::chrono::seconds forget_after{300};       ///< A Service that nobody used for so long is not watched any more.
     std::chrono::milliseconds trust_unwatched{2000}; ///< How long endpoints are believed while no watch runs (RBAC, lost connection).
     std::chrono::seconds trust_service{30};       ///< How long a Service's ports are believed before they are read again, behind a use.
-    std::chrono::seconds watch_length{120};       ///< The server ends a watch after so long, and the next one begins.
-    std::chrono::milliseconds first_backoff{200}; ///< After a lost watch; doubled each time, up to `most_backoff`.
-    std::chrono::milliseconds most_backoff{15'000};
+    watch_config watch;
 };
 
 /** Knows the pods behind Services that somebody uses.
@@ -60,12 +59,22 @@ public:
     std::size_t services() const noexcept { return entries_->size(); }
 
 private:
-    struct entry {
+    struct entry final : watch_observer {
+        entry(service_client& owner, std::string ns, std::string name);
+
+        std::error_code on_list(json::value list) override;
+        std::error_code on_event(watch_line const& event) override;
+        void on_watching() override { watched = true; }
+        void on_gap(std::error_code ec, diagnostics const& why) override;
+        void forget() noexcept { watch.forget(), forgotten = true; }
+
         std::string ns;
         std::string name;
+        std::string cluster;
+        logger log;
         service svc;
         std::map<std::string, endpoint_slice> slices;
-        std::string resource_version;
+        watch_client watch;
         net::clock::time_point listed{};
         net::clock::time_point service_read{};
         net::clock::time_point used{};
@@ -85,15 +94,8 @@ private:
 
     net::awaitable<result<void>> load(std::shared_ptr<entry> e, diagnostics& why);
     net::awaitable<result<void>> load_now(std::shared_ptr<entry> e, diagnostics& why);
-    net::awaitable<result<void>> list(entry& e, diagnostics& why);
     net::awaitable<void> refresh_service(std::shared_ptr<entry> e);
     net::awaitable<void> keep_watching(std::shared_ptr<entry> e);
-    net::awaitable<std::error_code> watch_once(entry& e);
-
-    static std::string slices_path(entry const& e)
-    {
-        return "/apis/discovery.k8s.io/v1/namespaces/" + e.ns + "/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D" + e.name;
-    }
 
     net::executor executor_;
     api_client& api_;
@@ -101,7 +103,6 @@ private:
     service_client_config config_;
     std::shared_ptr<entry_map> entries_ = std::make_shared<entry_map>(); ///< a call that is destroyed, not ended, may be the last to need it
     net::task_group watches_;
-    std::uint32_t jitter_ = 0x9e3779b9;
 };
 
 } // namespace podproxy::kube

@@ -6,6 +6,7 @@
 #include <unit/support/spawned.hpp>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -213,7 +214,7 @@ TEST_CASE("api client: answers that say no", "[kube][api_client]")
         kube::errc expected;
     };
     for (row const& r : {row{400, kube::errc::api_error}, row{401, kube::errc::unauthorized}, row{403, kube::errc::forbidden}, row{404, kube::errc::not_found},
-                         row{409, kube::errc::api_error}, row{410, kube::errc::resource_expired}, row{429, kube::errc::api_error},
+                         row{409, kube::errc::conflict}, row{410, kube::errc::resource_expired}, row{429, kube::errc::api_error},
                          row{500, kube::errc::api_error}, row{503, kube::errc::api_error}, row{302, kube::errc::api_error}}) {
         INFO(r.status);
         fixture f;
@@ -644,4 +645,54 @@ TEST_CASE("api client: a server that does not speak TLS", "[kube][api_client]")
     REQUIRE(s.run().done());
     CHECK_FALSE(s.value());
     CHECK(has(f.why.message, "can't reach the API server of cluster kube at api.test:6443: "));
+}
+
+TEST_CASE("api client: a change has its method, type and body", "[kube][api_client]")
+{
+    fixture f;
+    auto const send = [&](kube::api_client::repetition again) {
+        spawned<result<std::string>> s(f.ctx, f.api->send("PATCH", "/apis/apps/v1/namespaces/shop/deployments/web/scale", "application/merge-patch+json",
+                                                          R"({"spec":{"replicas":1}})", again, f.why));
+        s.run();
+        return s;
+    };
+    auto s = send(kube::api_client::repetition::harmful);
+    CHECK(f.out.last().take() == "PATCH /apis/apps/v1/namespaces/shop/deployments/web/scale HTTP/1.1\r\nHost: api.test:6443\r\n"
+                                 "Content-Type: application/merge-patch+json\r\nAccept: application/json\r\nContent-Length: 23\r\n\r\n{\"spec\":{\"replicas\":1}}");
+    SECTION("and the answer's body is what it gives")
+    {
+        f.out.last().send(GENERATE(200u, 201u, 202u), "{\"kind\":\"Scale\"}");
+        REQUIRE(s.run().done());
+        REQUIRE(s.value());
+        CHECK(*s.value() == "{\"kind\":\"Scale\"}");
+    }
+    SECTION("and somebody else's change in between is a conflict")
+    {
+        f.out.last().send(409, status_json(409, "the object has been modified"));
+        CHECK(s.run().error() == kube::errc::conflict);
+        CHECK(f.why.server_text == "the object has been modified");
+    }
+    SECTION("and an end of the connection does not repeat it")
+    {
+        f.out.last().end();
+        CHECK(s.run().error() == podproxy::errc::end_of_stream);
+        CHECK(f.out.peers.size() == 1);
+    }
+    SECTION("and a kept connection is only used for what may be repeated")
+    {
+        f.out.last().send(200, "{}");
+        REQUIRE(s.run().done());
+        auto fresh = send(kube::api_client::repetition::harmful);
+        REQUIRE(f.out.peers.size() == 2);
+        f.out.last().send(200, "{}");
+        REQUIRE(fresh.run().done());
+        auto kept = send(kube::api_client::repetition::harmless);
+        CHECK(f.out.peers.size() == 2);
+        f.out.last().end(); // the server had enough of it just then: once more, on the other one
+        kept.run();
+        CHECK(has(f.out.peers[0]->take(), "{\"spec\":{\"replicas\":1}}"));
+        f.out.peers[0]->send(200, "{}");
+        REQUIRE(kept.run().done());
+        CHECK(kept.value());
+    }
 }

@@ -64,8 +64,8 @@ kube::service_client_config slow()
     kube::service_client_config c;
     c.trust_unwatched = 1h;
     c.trust_service = 1h;
-    c.first_backoff = 1h;
-    c.most_backoff = 1h;
+    c.watch.first_backoff = 1h;
+    c.watch.most_backoff = 1h;
     return c;
 }
 
@@ -251,7 +251,7 @@ TEST_CASE("service client: what a watch tells", "[kube][service_client]")
 TEST_CASE("service client: the next watch goes on where the last one ended", "[kube][service_client]")
 {
     auto config = slow();
-    config.first_backoff = 0ms; // however short it was, it ended as asked
+    config.watch.first_backoff = 0ms; // however short it was, it ended as asked
     fixture f(config);
     auto s = f.resolve();
     f.load(slice_json("web-1", {"a"}));
@@ -317,8 +317,8 @@ TEST_CASE("service client: a watch that is too old makes a new list, at once", "
 TEST_CASE("service client: a lost watch is begun again after a pause, with a new list", "[kube][service_client]")
 {
     auto config = slow();
-    config.first_backoff = 1ms;
-    config.most_backoff = 2ms;
+    config.watch.first_backoff = 1ms;
+    config.watch.most_backoff = 2ms;
     fixture f(config);
     auto s = f.resolve();
     f.load(slice_json("web-1", {"a"}));
@@ -336,8 +336,8 @@ TEST_CASE("service client: a lost watch is begun again after a pause, with a new
 TEST_CASE("service client: pauses grow, and go on while the API server is away", "[kube][service_client]")
 {
     auto config = slow();
-    config.first_backoff = 1ms;
-    config.most_backoff = 4ms;
+    config.watch.first_backoff = 1ms;
+    config.watch.most_backoff = 4ms;
     fixture f(config);
     auto s = f.resolve();
     f.load(slice_json("web-1", {"a"}));

@@ -103,6 +103,7 @@ inline net::awaitable<std::error_code> api_client::refusal(http::client& c, http
         co_return errc::unauthorized;
     case 403: co_return errc::forbidden;
     case 404: co_return errc::not_found;
+    case 409: co_return errc::conflict;
     case 410: co_return errc::resource_expired;
     default: co_return errc::api_error;
     }
@@ -110,41 +111,57 @@ inline net::awaitable<std::error_code> api_client::refusal(http::client& c, http
 
 inline net::awaitable<result<std::string>> api_client::get(std::string path, diagnostics& why)
 {
-    auto body = co_await net::with_deadline(get_once(path, why), config_.answer_limit + config_.connect_limit);
-    if (!body && may_know_better(body.error()))
-        body = co_await net::with_deadline(get_once(path, why), config_.answer_limit + config_.connect_limit);
-    if (!body && why.empty()) why.message = "no answer from the API server of cluster " + config_.name + ": " + body.error().message();
-    co_return body;
+    http::request_head request("GET", std::move(path));
+    co_return co_await exchange(std::move(request), std::string(), repetition::harmless, why);
 }
 
-inline net::awaitable<result<std::string>> api_client::get_once(std::string path, diagnostics& why)
+inline net::awaitable<result<std::string>> api_client::send(std::string method, std::string path, std::string content_type, std::string body,
+                                                            repetition again, diagnostics& why)
+{
+    http::request_head request(std::move(method), std::move(path));
+    if (!content_type.empty()) request.fields.add("Content-Type", content_type);
+    co_return co_await exchange(std::move(request), std::move(body), again, why);
+}
+
+inline net::awaitable<result<std::string>> api_client::exchange(http::request_head request, std::string body, repetition again,
+                                                               diagnostics& why)
+{
+    auto text = co_await net::with_deadline(exchange_once(request, body, again, why), config_.answer_limit + config_.connect_limit);
+    if (!text && may_know_better(text.error())) // a 401 has done nothing
+        text = co_await net::with_deadline(exchange_once(std::move(request), std::move(body), again, why), config_.answer_limit + config_.connect_limit);
+    if (!text && why.empty()) why.message = "no answer from the API server of cluster " + config_.name + ": " + text.error().message();
+    co_return text;
+}
+
+inline net::awaitable<result<std::string>> api_client::exchange_once(http::request_head request, std::string body, repetition again,
+                                                                    diagnostics& why)
 {
     why.clear();
     for (;;) {
-        auto c = take_idle();
+        // A kept connection may have been closed just now, and then nobody knows whether the request was seen.
+        auto c = again == repetition::harmless ? take_idle() : nullptr;
         bool const kept = c != nullptr;
         if (!c) {
             auto fresh = co_await connect(why);
             if (!fresh) co_return fresh.error();
             c = std::move(*fresh);
         }
-        http::fields f;
+        http::fields f = request.fields;
         f.add("Accept", "application/json");
         add_credentials(f);
-        auto head = co_await c->request("GET", config_.base_path + path, std::move(f));
+        auto head = co_await c->request(request.method, config_.base_path + request.target, std::move(f), body);
         if (!head) {
-            // A kept connection may have been closed just now; a GET may be sent again.
             if (kept && !c->response_started()) continue;
             co_return head.error();
         }
-        if (head->status != 200) {
+        if (head->status < 200 || head->status > 202) {
             auto const ec = co_await refusal(*c, *head, why);
             keep(std::move(c));
             co_return ec;
         }
-        auto body = co_await c->read_all(max_answer_bytes);
-        if (body) keep(std::move(c));
-        co_return body;
+        auto text = co_await c->read_all(max_answer_bytes);
+        if (text) keep(std::move(c));
+        co_return text;
     }
 }
 

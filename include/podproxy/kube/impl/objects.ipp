@@ -61,41 +61,69 @@ inline result<service> parse_service(std::string_view text)
     return out;
 }
 
+inline result<endpoint_slice_list> read_endpoint_slice_list(json::value list)
+{
+    if (list["kind"].text() != "EndpointSliceList") return errc::bad_answer;
+    endpoint_slice_list out;
+    out.resource_version = list["metadata"]["resourceVersion"].text_or({});
+    for (json::value const item : list["items"].items()) {
+        auto slice = read_endpoint_slice(item);
+        if (!slice) return slice.error();
+        out.slices.push_back(std::move(*slice));
+    }
+    return out;
+}
+
 inline result<endpoint_slice_list> parse_endpoint_slice_list(std::string_view text)
 {
     json::parser parser(max_answer_bytes);
     auto const d = parser.parse(text);
-    if (!d || (*d)["kind"].text() != "EndpointSliceList") return errc::bad_answer;
-    endpoint_slice_list out;
-    out.resource_version = (*d)["metadata"]["resourceVersion"].text_or({});
-    for (json::value const item : (*d)["items"].items()) {
-        out.slices.push_back(detail::read_slice(item));
-        if (out.slices.back().name.empty()) return errc::bad_answer;
+    if (!d) return errc::bad_answer;
+    return read_endpoint_slice_list(*d);
+}
+
+inline result<watch_line> read_watch_line(json::parser& parser, std::string_view text)
+{
+    auto const d = parser.parse(text);
+    if (!d) return errc::bad_answer;
+    auto const type = (*d)["type"].text_or({});
+    watch_line out;
+    out.object = (*d)["object"];
+    if (type == "ERROR") {
+        out.what = watch_event::kind::error;
+        out.code = out.object["code"].integer().value_or(0);
+        out.message = out.object["message"].text_or({});
+        return out;
     }
+    out.resource_version = out.object["metadata"]["resourceVersion"].text_or({});
+    if (type == "BOOKMARK") return out;
+    if (type != "ADDED" && type != "MODIFIED" && type != "DELETED") return errc::bad_answer;
+    out.what = type == "DELETED" ? watch_event::kind::deleted : watch_event::kind::changed;
+    return out;
+}
+
+inline result<endpoint_slice> read_endpoint_slice(json::value object)
+{
+    endpoint_slice out = detail::read_slice(object);
+    if (out.name.empty()) return errc::bad_answer;
     return out;
 }
 
 inline result<watch_event> parse_watch_event(std::string_view text)
 {
     json::parser parser(max_answer_bytes);
-    auto const d = parser.parse(text);
-    if (!d) return errc::bad_answer;
-    json::value const object = (*d)["object"];
-    auto const type = (*d)["type"].text_or({});
+    auto const line = read_watch_line(parser, text);
+    if (!line) return line.error();
     watch_event out;
-    if (type == "ERROR") {
-        out.what = watch_event::kind::error;
-        out.code = object["code"].integer().value_or(0);
-        out.message = object["message"].text_or({});
-        return out;
-    }
-    out.resource_version = object["metadata"]["resourceVersion"].text_or({});
-    if (type == "BOOKMARK") return out;
-    if (type != "ADDED" && type != "MODIFIED" && type != "DELETED") return errc::bad_answer;
-    if (object["kind"].text() != "EndpointSlice") return errc::bad_answer;
-    out.what = type == "DELETED" ? watch_event::kind::deleted : watch_event::kind::changed;
-    out.slice = detail::read_slice(object);
-    if (out.slice.name.empty()) return errc::bad_answer;
+    out.what = line->what;
+    out.resource_version = line->resource_version;
+    out.code = line->code;
+    out.message = line->message;
+    if (out.what != watch_event::kind::changed && out.what != watch_event::kind::deleted) return out;
+    if (line->object["kind"].text() != "EndpointSlice") return errc::bad_answer;
+    auto slice = read_endpoint_slice(line->object);
+    if (!slice) return slice.error();
+    out.slice = std::move(*slice);
     return out;
 }
 

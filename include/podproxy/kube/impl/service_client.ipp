@@ -1,4 +1,3 @@
-#include <podproxy/net/timeout.hpp>
 #include <asio/error.hpp>
 #include <algorithm>
 
@@ -9,11 +8,7 @@ inline net::awaitable<result<std::vector<pod_port>>> service_client::resolve(std
     key const k(ns, name);
     for (;;) {
         auto& place = (*entries_)[k];
-        if (!place) {
-            place = std::make_shared<entry>();
-            place->ns = ns;
-            place->name = name;
-        }
+        if (!place) place = std::make_shared<entry>(*this, ns, name);
         auto const e = place;
         auto const now = net::clock::now();
         e->used = now;
@@ -55,7 +50,7 @@ inline net::awaitable<result<void>> service_client::load(std::shared_ptr<entry> 
         {
             e->loading = false;
             if (!e->loaded) {
-                e->forgotten = true;
+                e->forget();
                 entries->erase(key(e->ns, e->name));
             }
             for (auto& w : e->waiting) w.complete({});
@@ -86,26 +81,10 @@ inline net::awaitable<result<void>> service_client::load_now(std::shared_ptr<ent
             co_return result<void>{};
         }
     }
-    auto const listed = co_await list(*e, why);
+    auto const listed = co_await e->watch.list(why);
     if (!listed) co_return listed.error();
     e->loaded = true;
     if (!std::exchange(e->watch_started, true)) watches_.spawn(keep_watching(e));
-    co_return result<void>{};
-}
-
-inline net::awaitable<result<void>> service_client::list(entry& e, diagnostics& why)
-{
-    auto const text = co_await api_.get(slices_path(e), why);
-    if (!text) co_return text.error();
-    auto slices = parse_endpoint_slice_list(*text);
-    if (!slices) co_return slices.error();
-    e.slices.clear();
-    for (auto& s : slices->slices) {
-        std::string slice_name = s.name;
-        e.slices.insert_or_assign(std::move(slice_name), std::move(s));
-    }
-    e.resource_version = slices->resource_version;
-    e.listed = net::clock::now();
     co_return result<void>{};
 }
 
@@ -118,7 +97,7 @@ inline net::awaitable<void> service_client::refresh_service(std::shared_ptr<entr
     if (text) {
         if (auto svc = parse_service(*text)) e->svc = std::move(*svc);
     } else if (text.error() == errc::not_found) {
-        e->forgotten = true;
+        e->forget();
         // Trimmed and used again meanwhile, the place may be another one's.
         if (auto const it = entries_->find(key(e->ns, e->name)); it != entries_->end() && it->second == e) entries_->erase(it);
     }
@@ -126,71 +105,48 @@ inline net::awaitable<void> service_client::refresh_service(std::shared_ptr<entr
 
 inline net::awaitable<void> service_client::keep_watching(std::shared_ptr<entry> e)
 {
-    auto backoff = config_.first_backoff;
-    bool expired = false; // was the last end a 410?
-    while (!e->forgotten) {
-        auto const started = net::clock::now();
-        auto const ec = co_await watch_once(*e);
-        auto const ended = net::clock::now();
-        if (std::exchange(e->watched, false)) e->listed = ended; // it was true until now
-        if (e->forgotten || ec == asio::error::operation_aborted) co_return; // `close`
-        if (ec == errc::forbidden) {
-            log_.info("watching EndpointSlices is not allowed; they are listed when they are needed",
-                      {{"cluster", api_.config().name}, {"namespace", e->ns}});
-            co_return;
-        }
-        bool const lasted = ended - started >= config_.first_backoff;
-        if (!ec && lasted) { // the server ended it as asked
-            backoff = config_.first_backoff;
-            expired = false;
-            continue;
-        }
-        if (ended - started > config_.most_backoff) backoff = config_.first_backoff;
-        bool const expired_again = std::exchange(expired, ec == errc::resource_expired) && !lasted;
-        if (ec == errc::resource_expired && !expired_again) { // once at once; a server that always says so is not asked without a pause
-            diagnostics why;
-            if (co_await list(*e, why)) continue;
-        }
-        log_.debug("watch lost",
-                   {{"cluster", api_.config().name}, {"service", e->ns + "/" + e->name}, {"error", ec ? ec : make_error_code(podproxy::errc::end_of_stream)}});
-        jitter_ = jitter_ * 1664525u + 1013904223u; // many watches lose their server at the same moment
-        auto const wait = backoff / 2 + backoff / 2 * (jitter_ >> 24) / 255;
-        backoff = std::min(backoff * 2, config_.most_backoff);
-        net::timer t(executor_, std::chrono::duration_cast<net::clock::duration>(wait));
-        co_await t.async_wait(net::use_awaitable);
-        diagnostics why;
-        (void)co_await list(*e, why); // what happened meanwhile
-    }
+    auto const ec = co_await e->watch.follow();
+    if (ec == errc::forbidden)
+        log_.info("watching EndpointSlices is not allowed; they are listed when they are needed",
+                  {{"cluster", api_.config().name}, {"namespace", e->ns}});
 }
 
-inline net::awaitable<std::error_code> service_client::watch_once(entry& e)
+inline service_client::entry::entry(service_client& owner, std::string of_ns, std::string of_name)
+    : ns(std::move(of_ns)), name(std::move(of_name)), cluster(owner.api_.config().name), log(owner.log_),
+      watch(owner.executor_, owner.api_,
+            "/apis/discovery.k8s.io/v1/namespaces/" + ns + "/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D" + name, *this,
+            owner.config_.watch)
 {
-    constexpr std::size_t most_line = 4 * 1024 * 1024;
-    diagnostics why;
-    auto c = co_await api_.watch(slices_path(e) + "&watch=true&allowWatchBookmarks=true&timeoutSeconds=" +
-                                     std::to_string(config_.watch_length.count()) + "&resourceVersion=" + e.resource_version,
-                                 why);
-    if (!c) co_return c.error();
-    e.watched = true;
-    while (!e.forgotten) {
-        // The server ends the watch itself; a path that died without a word is found a little later.
-        auto const line = co_await net::with_deadline((*c)->read_line(most_line), config_.watch_length + std::chrono::seconds(15));
-        if (!line) co_return line.error() == podproxy::errc::end_of_stream ? std::error_code() : line.error();
-        auto event = parse_watch_event(*line);
-        if (!event) co_return event.error();
-        switch (event->what) {
-        case watch_event::kind::changed: {
-            std::string slice_name = event->slice.name;
-            e.slices.insert_or_assign(std::move(slice_name), std::move(event->slice));
-            break;
-        }
-        case watch_event::kind::deleted: e.slices.erase(event->slice.name); break;
-        case watch_event::kind::bookmark: break;
-        case watch_event::kind::error: co_return event->code == 410 ? errc::resource_expired : errc::api_error;
-        }
-        if (!event->resource_version.empty()) e.resource_version = event->resource_version;
+}
+
+inline std::error_code service_client::entry::on_list(json::value list)
+{
+    auto found = read_endpoint_slice_list(list);
+    if (!found) return found.error();
+    slices.clear();
+    for (auto& s : found->slices) {
+        std::string slice_name = s.name;
+        slices.insert_or_assign(std::move(slice_name), std::move(s));
     }
-    co_return std::error_code();
+    listed = net::clock::now();
+    return {};
+}
+
+inline std::error_code service_client::entry::on_event(watch_line const& event)
+{
+    if (event.object["kind"].text() != "EndpointSlice") return errc::bad_answer;
+    auto slice = read_endpoint_slice(event.object);
+    if (!slice) return slice.error();
+    std::string slice_name = slice->name;
+    if (event.what == watch_event::kind::deleted) slices.erase(slice_name);
+    else slices.insert_or_assign(std::move(slice_name), std::move(*slice));
+    return {};
+}
+
+inline void service_client::entry::on_gap(std::error_code ec, diagnostics const&)
+{
+    if (std::exchange(watched, false)) listed = net::clock::now(); // it was true until now
+    if (ec && ec != errc::forbidden) log.debug("watch lost", {{"cluster", cluster}, {"service", ns + "/" + name}, {"error", ec}});
 }
 
 inline void service_client::trim(net::clock::time_point now)
@@ -198,7 +154,7 @@ inline void service_client::trim(net::clock::time_point now)
     for (auto it = entries_->begin(); it != entries_->end();) {
         auto const& e = it->second;
         if (e->loaded && !e->loading && now - e->used > config_.forget_after) {
-            e->forgotten = true; // its watch ends with the next event, or when the server ends it
+            e->forget(); // its watch ends with the next event, or when the server ends it
             it = entries_->erase(it);
         } else {
             ++it;
