@@ -4,27 +4,21 @@
 #include <podproxy/config/files.hpp>
 #include <podproxy/config/log_setup.hpp>
 #include <podproxy/config/podproxy_config.hpp>
+#include <podproxy/config/report.hpp>
 #include <podproxy/kube/cluster_dialer.hpp>
 #include <podproxy/kube/kubeconfig_discovery.hpp>
 #include <podproxy/net/listener.hpp>
-#include <podproxy/net/resolve.hpp>
+#include <podproxy/net/program.hpp>
 #include <podproxy/net/task_group.hpp>
 #include <podproxy/proxy/direct_dialer.hpp>
 #include <podproxy/proxy/router_dialer.hpp>
 #include <podproxy/proxy/server.hpp>
 #include <CLI/CLI.hpp>
-#if __has_include(<asio/config.hpp>)
-#include <asio/config.hpp>
-#endif
-#include <asio/signal_set.hpp>
 #include <csignal>
-#include <cstdlib>
 #include <iostream>
 #include <list>
 #include <memory>
 #include <string>
-#include <sys/resource.h>
-#include <unistd.h>
 
 using namespace podproxy;
 
@@ -36,31 +30,6 @@ constexpr int exit_usage = 2;
 
 /// How long open connections may go on after SIGTERM.
 constexpr std::chrono::seconds drain_limit{10};
-
-void report(config::problem_list const& problems, logger const& log)
-{
-    for (auto const& p : problems) {
-        if (p.level == config::severity::error) log.error(config::format(p));
-        else if (p.level == config::severity::warning) log.warn(config::format(p));
-        else log.info(config::format(p));
-    }
-}
-
-/// More connections than the soft limit of most shells allows.
-void raise_descriptor_limit()
-{
-    rlimit now{};
-    if (::getrlimit(RLIMIT_NOFILE, &now) != 0 || now.rlim_cur >= now.rlim_max) return;
-    now.rlim_cur = now.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &now);
-}
-
-/// The context waits for getaddrinfo calls in flight, and a silent name server can make them last most of a minute.
-void leave_soon()
-{
-    std::signal(SIGALRM, [](int) { std::_Exit(0); });
-    ::alarm(1);
-}
 
 void add_clusters(proxy::router_dialer& router, config::podproxy_config const& settings, kube::kubeconfig_set const& found, net::dialer& direct,
                   asio::io_context& ctx, config::file_source& files, logger const& log)
@@ -92,32 +61,12 @@ struct opened_port {
     proxy::port_kind kind;
 };
 
-std::optional<asio::ip::tcp::endpoint> endpoint_of(host_port const& address, std::string_view key, asio::io_context& ctx, logger const& log)
-{
-    if (address.host.empty()) return asio::ip::tcp::endpoint(asio::ip::address_v6::any(), address.port);
-    std::error_code ec;
-    auto const ip = asio::ip::make_address(address.host, ec);
-    if (!ec) return asio::ip::tcp::endpoint(ip, address.port);
-    asio::ip::tcp::resolver resolver(ctx);
-    auto const found = resolver.resolve(address.host, std::to_string(address.port), ec);
-    if (!ec && !found.empty()) return found.begin()->endpoint();
-    log.error("can't listen: the host of the address can't be resolved", {{"key", key}, {"address", format_host_port(address)}, {"error", ec}});
-    return std::nullopt;
-}
-
 bool open_port(std::list<opened_port>& ports, std::optional<host_port> const& address, std::string_view key, proxy::port_kind kind,
                asio::io_context& ctx, logger const& log)
 {
     if (!address) return true;
-    auto const endpoint = endpoint_of(*address, key, ctx, log);
-    if (!endpoint) return false;
-    auto socket = net::listener::open(ctx.get_executor(), *endpoint);
-    if (!socket) {
-        bool const taken = is_system_error(socket.error(), std::errc::address_in_use);
-        log.error(taken ? "can't listen: another program uses this port; end it or choose another address" : "can't listen",
-                  {{"key", key}, {"address", format_host_port(*address)}, {"error", socket.error()}});
-        return false;
-    }
+    auto socket = net::open_listener(ctx, *address, key, log);
+    if (!socket) return false;
     auto const local = socket->local_endpoint();
     bool const open_to_all = !local.address().is_loopback();
     std::string const where = format_host_port(local.address().to_string(), local.port());
@@ -140,13 +89,11 @@ net::awaitable<void> serve(proxy::server& server, opened_port& port, logger log)
 
 net::awaitable<void> wait_for_end(std::list<opened_port>& ports, proxy::server& server, proxy::router_dialer& router, logger log)
 {
-    asio::basic_signal_set<net::executor> signals(co_await asio::this_coro::executor, SIGINT, SIGTERM);
-    co_await signals.async_wait(asio::as_tuple(net::use_awaitable));
+    net::program_signals signals(co_await asio::this_coro::executor);
+    co_await signals.wait();
     log.info("shutting down; a second signal ends at once", {{"connections", server.clients()}});
     for (auto& port : ports) port.socket.close();
-    signals.async_wait([](std::error_code ec, int) {
-        if (!ec) std::_Exit(0); // asked for twice: open connections are cut
-    });
+    signals.end_at_next();
     co_await server.drain(drain_limit);
     router.close();
     co_await router.join();
@@ -168,19 +115,14 @@ int run(std::string const& config_file, config::config_path how)
         return exit_failure;
     }
     logger const log(**sink, "podproxy");
-    report(problems, log);
+    config::report(problems, log);
 
-    raise_descriptor_limit();
-#if __has_include(<asio/config.hpp>)
-    // One thread for everything but getaddrinfo: a name server that does not answer must not hold up other names.
-    asio::io_context ctx(asio::config_from_string("scheduler.concurrency_hint=1\nresolver.threads=8"));
-#else
-    asio::io_context ctx(1);
-#endif
+    net::raise_descriptor_limit();
+    net::program_context ctx;
     proxy::direct_dialer direct;
     proxy::router_dialer router(direct);
     auto const found = kube::discover_kubeconfigs({settings->skip_default_kubeconfig, settings->skip_kubeconfig_env, settings->kubeconfigs}, env, files);
-    report(found.problems, log);
+    config::report(found.problems, log);
     if (config::has_errors(found.problems)) return exit_failure;
     add_clusters(router, *settings, found, direct, ctx, files, log);
     if (router.names().empty())
@@ -212,15 +154,9 @@ int run(std::string const& config_file, config::config_path how)
         if (error) std::rethrow_exception(error);
     });
     log.info("ready");
-    while (!ended) {
-        try {
-            ctx.run_one();
-        } catch (std::exception const& e) { // a fault of one connection; all others go on
-            log.error("a connection ended by an unexpected fault", {{"error", e.what()}});
-        }
-    }
+    net::run_until(ctx, ended, log);
     log.info("bye");
-    leave_soon();
+    net::leave_soon();
     return 0;
 }
 
@@ -243,7 +179,7 @@ int main(int argc, char** argv)
     }
     try {
         int const code = run(config_file, given->count() != 0 ? config::config_path::given : config::config_path::standard);
-        ::alarm(0); // all is cleaned up in time
+        net::do_not_leave();
         return code;
     } catch (std::exception const& e) {
         std::cerr << "podproxy: " << e.what() << '\n';
