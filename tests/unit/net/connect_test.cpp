@@ -253,6 +253,32 @@ TEST_CASE("connect: cancelled at any moment, or by a deadline, it leaves no desc
     }
 }
 
+TEST_CASE("connect: begun without waiting, it is made at once or later, or tells why not")
+{
+    asio::io_context ctx;
+    net::tcp_socket socket(ctx.get_executor());
+    diagnostics why;
+    SECTION("to a listener here")
+    {
+        acceptor a(ctx.get_executor(), loopback4);
+        CHECK(net::start_connect(socket, a.local_endpoint(), {}));
+        CHECK(socket.remote_endpoint() == a.local_endpoint());
+    }
+    SECTION("to a closed port")
+    {
+        CHECK(net::start_connect(socket, closed_port(ctx), {}).error() == cond::refused);
+    }
+    SECTION("to one that does not answer")
+    {
+        blackhole hole(ctx);
+        REQUIRE(net::start_connect(socket, hole.endpoint(), {}).error() == errc::would_block);
+        spawned<connected> rest(ctx, net::finish_connect(std::move(socket), hole.endpoint(), why));
+        CHECK_FALSE(rest.run().done());
+        rest.cancel();
+        CHECK(finish(ctx, rest) == asio::error::operation_aborted);
+    }
+}
+
 TEST_CASE("connect: asked for after its coroutine was cancelled, it ends as cancelled")
 {
     asio::io_context ctx;
