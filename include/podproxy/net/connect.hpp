@@ -51,15 +51,6 @@ inline result<void> start_connect(tcp_socket& socket, asio::ip::tcp::endpoint co
 /// Wait for a connection that is on its way. @par Lifetime, Cancel and result as of `connect`.
 inline awaitable<result<tcp_socket>> finish_connect(tcp_socket socket, asio::ip::tcp::endpoint endpoint, diagnostics& why);
 
-/** Begin to connect to one address, without waiting: on the same machine a connection is usually made at once.
-
-    @param socket Closed; afterwards open, non-blocking and close-on-exec, with TCP_NODELAY.
-    @return success when it is connected, `errc::would_block` when it is on its way (see `finish_connect`), or why it can't be. */
-inline result<void> start_connect(tcp_socket& socket, asio::ip::tcp::endpoint const& endpoint, connect_config const& config);
-
-/// Wait for a connection that is on its way. @par Lifetime, Cancel and result as of `connect`.
-inline awaitable<result<tcp_socket>> finish_connect(tcp_socket socket, asio::ip::tcp::endpoint endpoint, diagnostics& why);
-
 } // namespace podproxy::net
 
 #include <podproxy/net/impl/connect.ipp>

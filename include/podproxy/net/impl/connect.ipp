@@ -200,25 +200,6 @@ inline awaitable<result<tcp_socket>> finish_connect(tcp_socket socket, asio::ip:
     co_return std::move(socket);
 }
 
-inline result<void> start_connect(tcp_socket& socket, asio::ip::tcp::endpoint const& endpoint, connect_config const& config)
-{
-    std::error_code const ec = detail::begin_connect(socket, endpoint, config);
-    if (ec == asio::error::in_progress) return errc::would_block;
-    return ec;
-}
-
-inline awaitable<result<tcp_socket>> finish_connect(tcp_socket socket, asio::ip::tcp::endpoint endpoint, diagnostics& why)
-{
-    std::error_code ec = asio::error::in_progress;
-    while (ec == asio::error::in_progress) { // ends at the latest with the system's time limit
-        auto [waited] = co_await socket.async_wait(tcp_socket::wait_write, asio::as_tuple(use_awaitable));
-        if (waited == asio::error::operation_aborted) co_return waited;
-        ec = waited ? waited : detail::check_connect(socket, endpoint);
-    }
-    if (ec) co_return detail::explain_connect(detail::endpoint_text(endpoint), ec, why);
-    co_return std::move(socket);
-}
-
 inline awaitable<result<tcp_socket>> connect_one(asio::ip::tcp::endpoint endpoint, connect_config const& config, diagnostics& why)
 {
     tcp_socket socket(co_await asio::this_coro::executor);
