@@ -183,7 +183,9 @@ inline awaitable<result<tcp_socket>> race_endpoints(std::vector<asio::ip::tcp::e
 
 inline result<void> start_connect(tcp_socket& socket, asio::ip::tcp::endpoint const& endpoint, connect_config const& config)
 {
-    std::error_code const ec = detail::begin_connect(socket, endpoint, config);
+    std::error_code ec = detail::begin_connect(socket, endpoint, config);
+    // What a peer on the same machine answers is taken in when the call returns: asking again is cheaper than waiting.
+    if (ec == asio::error::in_progress) ec = detail::check_connect(socket, endpoint);
     if (ec == asio::error::in_progress) return errc::would_block;
     return ec;
 }
