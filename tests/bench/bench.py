@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures podproxy beside a yardstick and beside other proxies. docs/performance.md says what the figures mean."""
+"""Measures podproxy and wake-proxy beside a yardstick and beside other proxies. docs/performance.md says what the figures mean."""
 import argparse
 import os
 import platform
@@ -14,12 +14,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import machine
 import passthrough
+import wake
 from machine import Account
 from report import Results, number, table
 from servers import Dante, Direct, Microsocks, Podproxy, Yardstick, find
 
 repo = Path(__file__).resolve().parent.parent.parent
-sections = ["bulk", "new", "latency", "idle", "full", "half-close", "cluster"]
+sections = ["bulk", "new", "latency", "idle", "full", "half-close", "wake", "cluster"]
 account_uid = 54123  # of nobody else
 
 
@@ -28,6 +29,7 @@ def options() -> argparse.Namespace:
     p.add_argument("--section", action="append", metavar="NAME", help=f"only these (comma-separated): {', '.join(sections)}; default: all but cluster")
     p.add_argument("--server", action="append", metavar="NAME", help="only these: direct, yardstick, podproxy, microsocks, dante")
     p.add_argument("--podproxy", action="append", metavar="[NAME=]PATH", help="the program to measure; may be repeated to compare builds")
+    p.add_argument("--wake-proxy", action="append", metavar="[NAME=]PATH", help="the same for the section wake")
     p.add_argument("--setting", action="append", default=[], metavar="KEY=VALUE", help="a top-level key for podproxy's configuration")
     p.add_argument("--account", choices=["root", "user", "both"], help="who the servers run as: root, a user of its own, or one after the other (the default); needs root")
     p.add_argument("--pin", metavar="one,two,free", help="all on one CPU; the server on one and the load on another; not pinned")
@@ -73,6 +75,14 @@ def podproxies(o: argparse.Namespace, folder: Path) -> list[Podproxy]:
         name, _, path = part.rpartition("=")
         found.append(Podproxy(copied(Path(path), folder, name or "podproxy"), name or "podproxy", settings))
     return found
+
+
+def wake_proxies(o: argparse.Namespace, folder: Path, results: Results) -> dict[str, Path]:
+    given = o.wake_proxy or ([str(o.bin / "wake-proxy")] if (o.bin / "wake-proxy").exists() else [])
+    if not given:
+        results.problem(f"wake-proxy is not measured: it is not in {o.bin}")
+    parts = [part.rpartition("=") for part in given]
+    return {name or "wake-proxy": copied(Path(path), folder, name or "wake-proxy") for name, _, path in parts}
 
 
 def servers(o: argparse.Namespace, folder: Path, results: Results) -> list:
@@ -220,7 +230,7 @@ def main() -> int:
 
 
 def measure(o, results: Results, folder: Path, say, progress) -> int:
-    chosen = servers(o, folder, results) if o.section != ["cluster"] else []
+    chosen = servers(o, folder, results) if set(o.section) - {"cluster", "wake"} else []
     plan = passthrough.Plan(
         servers=chosen, load=copied(o.bin / "bench_load", folder, "bench_load"), folder=folder, rounds=o.rounds, seconds=o.seconds, idle=o.idle,
         quiet=o.quiet_wait, say=progress)
@@ -234,6 +244,10 @@ def measure(o, results: Results, folder: Path, say, progress) -> int:
     if "cluster" in o.section:
         import cluster
         cluster_goals = cluster.run(o, plan, results, podproxies(o, folder), say, progress)
+
+    waking = wake_proxies(o, folder, results) if "wake" in o.section else {}
+    if waking and not o.smoke:
+        wake.starts(plan, results, waking, progress)
 
     functions = {"bulk": passthrough.bulk, "new": passthrough.new, "latency": passthrough.latency, "idle": passthrough.idle,
                  "full": passthrough.full, "half-close": passthrough.half_close}
@@ -250,7 +264,11 @@ def measure(o, results: Results, folder: Path, say, progress) -> int:
                 for name, server_cpus, load_cpus in places:
                     run = passthrough.Interleaved(section, f"as {account.name}, {name}", plan, results, account, server_cpus, load_cpus)
                     functions[section](run)
+        if "wake" in o.section:
+            wake.warm(o, plan, results, waking, copied(o.bin / "bench_yardstick", folder, "bench_yardstick"), accounts(o), pins)
     print_passthrough(o, plan, results, say)
+    if "wake" in o.section:
+        wake.print_all(plan, results, waking, say)
 
     def others(c: dict) -> float:
         return max(c["others_before"] or 0, c["others_during"])
@@ -261,7 +279,7 @@ def measure(o, results: Results, folder: Path, say, progress) -> int:
         say(f"\nThe machine was not quiet: in {len(noisy)} of {len(alone)} rounds others used more than 5 % of the CPUs, up to {max(map(others, noisy)):.0%}.")
     elif alone:
         say("\nThe machine was quiet: in no round did others use more than 5 % of the CPUs.")
-    checked = goals(o, plan, results, [s.name for s in plan.servers if isinstance(s, Podproxy)]) + cluster_goals
+    checked = goals(o, plan, results, [s.name for s in plan.servers if isinstance(s, Podproxy)]) + wake.goals(plan, results, waking) + cluster_goals
     if checked and not o.smoke:
         met = sum(ok for _, _, ok in checked)
         say(f"\n### Goals: {met} of {len(checked)} are met\n")

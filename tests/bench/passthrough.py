@@ -12,7 +12,7 @@ from pathlib import Path
 
 from machine import Account, Watch, cpu_seconds, footprint, start, stop, wait_for_quiet
 from report import Results
-from servers import Running, Server
+from servers import Forwarder, Running, Server
 
 
 @dataclass
@@ -45,6 +45,8 @@ class Row:
         return self.server.name if self.via == "direct" else f"{self.server.name} {self.via}"
 
     def target(self, port: int, plan: Plan) -> list:
+        if isinstance(self.server, Forwarder):
+            return ["--via", "direct", "--port", self.server.way_to(port), "--sources", plan.sources]
         return ["--via", self.via, "--proxy", self.running.port, "--port", port, "--addresses", plan.addresses, "--sources", plan.sources]
 
 
@@ -113,6 +115,7 @@ class Interleaved:
             origin = stack.enter_context(Origin(plan, self.load_cpus))
             rows = []
             for server in plan.servers:
+                server.aim(origin.ports)
                 try:
                     running = stack.enter_context(Running(server, plan.folder, account=self.account, on=self.server_cpus, files=plan.files))
                 except RuntimeError as error:
@@ -201,6 +204,7 @@ def one_by_one(run: Interleaved, rounds: int, files: int | None, body) -> None:
             if run.plan.quiet:
                 wait_for_quiet(min(run.plan.quiet, 10))
             for row in rows_of(run.plan.servers):
+                row.server.aim(origin.ports)
                 try:
                     with Running(row.server, run.plan.folder, account=run.account, files=files) as row.running:
                         body(row, origin)

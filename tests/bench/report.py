@@ -48,7 +48,8 @@ def number(x: float) -> str:
 
 def base_of(row: str) -> str:
     """Its yardstick: the one that is reached the same way."""
-    return "yardstick connect" if row.endswith(" connect") else "yardstick socks5"
+    way = row.rpartition(" ")[2]
+    return f"yardstick {way}" if way in ("socks5", "connect") else "yardstick"
 
 
 def table(results: Results, section: str, setting: str, columns: dict[str, str], rows: list[str], *, ratios: bool = True) -> str:

@@ -2,9 +2,11 @@
 // is still correct: one thread, epoll (edge-triggered), small messages copied through one shared buffer, bulk spliced through
 // pipes that are held only while data is in them. It has no names, no IPv6, no authentication, no log and no timeouts.
 //
-//   bench_yardstick [--port N] [--forward HOST:PORT] [--copy] [--pipe BYTES] [--pipes N]
+//   bench_yardstick [--port N] [--copy] [--pipe BYTES] [--pipes N]
+//   bench_yardstick (--port N --forward HOST:PORT)... [...]
 //
-// With --forward it says and asks nothing: every connection goes to that address (IPv4).
+// With --forward it says and asks nothing: every connection to the port before it goes to that address (IPv4).
+//
 // Prints "listening on 127.0.0.1:PORT" and serves until it is killed.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -30,7 +32,8 @@ enum {
     max_head = 8 * 1024,        // of a handshake
     spare_pipes = 16,           // empty ones that are kept open
     reserved_descriptors = 64,  // beside those of connections: ours, and a few pipes
-    batch = 256                 // events and accepts at a time
+    batch = 256,                // events and accepts at a time
+    ports_most = 8
 };
 
 // A handshake's progress, then what a pair of sockets is doing.
@@ -66,14 +69,20 @@ struct pair {
     bool http, queued;
 };
 
-static int poller, listener;
+struct port {
+    int listener;
+    struct sockaddr_in at, forward_to; // forward_to: port 0 where the client says where to
+};
+
+static int poller;
+static struct port ports[ports_most];
+static unsigned port_count;
 static uint8_t shared[copy_size];
 static struct pair *free_pairs, *dead_pairs, *ready_first, **ready_last = &ready_first;
 static struct pipe_ends spares[spare_pipes];
 static int spare_count, pipes_open, pipes_most = 224;
 static size_t pipe_size = 256 * 1024;
 static bool copy_only, accept_paused, forwards;
-static struct sockaddr_in forward_to;
 static uint32_t pairs_open, pairs_most;
 
 static void fail(char const* what)
@@ -155,10 +164,13 @@ static void no_room(struct pair* p, int i)
     if (!p->ends[i].watches_room) watch(p, i, true);
 }
 
-static void watch_listener(bool on)
+// Events of ports are told from those of pairs: no pair has so small an address.
+static void watch_listeners(bool on)
 {
-    struct epoll_event e = {.events = EPOLLIN, .data.u64 = 0};
-    if (epoll_ctl(poller, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener, &e)) fail("epoll_ctl");
+    for (unsigned i = 0; i < port_count; ++i) {
+        struct epoll_event e = {.events = EPOLLIN, .data.u64 = i};
+        if (epoll_ctl(poller, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, ports[i].listener, &e)) fail("epoll_ctl");
+    }
     accept_paused = !on;
 }
 
@@ -505,17 +517,17 @@ static void on_event(struct pair* p, int i, uint32_t events)
     }
 }
 
-static void accept_some(void)
+static void accept_some(struct port const* port)
 {
     for (int i = 0; i < batch; ++i) {
         if (pairs_open >= pairs_most) {
-            watch_listener(false);
+            watch_listeners(false);
             return;
         }
-        int const fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int const fd = accept4(port->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                if (pairs_open) watch_listener(false); // until a pair has ended
+                if (pairs_open) watch_listeners(false); // until a pair has ended
                 return;
             }
             if (errno == ECONNABORTED || errno == EINTR) continue;
@@ -523,7 +535,7 @@ static void accept_some(void)
         }
         struct pair* const p = new_pair(fd);
         watch(p, 0, false);
-        if (forwards) dial(p, &forward_to, NULL, 0);
+        if (forwards) dial(p, &port->forward_to, NULL, 0);
     }
 }
 
@@ -532,40 +544,53 @@ static uint32_t number(char const* text)
     char* end;
     unsigned long const n = text ? strtoul(text, &end, 10) : 0;
     if (!text || *end || !*text || n > UINT32_MAX) {
-        fprintf(stderr, "usage: bench_yardstick [--port N] [--forward HOST:PORT] [--copy] [--pipe BYTES] [--pipes N]\n");
+        fprintf(stderr, "usage: bench_yardstick [--port N [--forward HOST:PORT]]... [--copy] [--pipe BYTES] [--pipes N]\n");
         exit(2);
     }
     return (uint32_t)n;
 }
 
-static void parse_forward(char const* text)
+static void parse_forward(struct sockaddr_in* to, char const* text)
 {
     char address[16];
-    unsigned port;
+    unsigned port = 0;
     if (!text || sscanf(text, "%15[0-9.]:%5u", address, &port) != 2 || port == 0 || port > 65535 ||
-        inet_pton(AF_INET, address, &forward_to.sin_addr) != 1)
+        inet_pton(AF_INET, address, &to->sin_addr) != 1)
         number(NULL);
-    forward_to.sin_family = AF_INET;
-    forward_to.sin_port = htons((uint16_t)port);
+    to->sin_family = AF_INET;
+    to->sin_port = htons((uint16_t)port);
     forwards = true;
+}
+
+static void listen_on(struct port* p)
+{
+    p->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int const one = 1;
+    setsockopt(p->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    setsockopt(p->listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); // accepted sockets inherit it
+    p->at.sin_family = AF_INET;
+    p->at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof p->at;
+    if (bind(p->listener, (struct sockaddr*)&p->at, size) || listen(p->listener, 4096)) fail("listen");
+    getsockname(p->listener, (struct sockaddr*)&p->at, &size);
+    printf("listening on 127.0.0.1:%u\n", ntohs(p->at.sin_port));
 }
 
 int main(int argc, char** argv)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     for (int i = 1; i < argc; ++i) {
         if (!strcmp(argv[i], "--copy")) {
             copy_only = true;
             continue;
         }
         if (!strcmp(argv[i], "--forward")) {
-            parse_forward(argv[i + 1] ? argv[++i] : NULL);
+            parse_forward(&ports[port_count ? port_count - 1 : 0].forward_to, argv[i + 1] ? argv[++i] : NULL);
             continue;
         }
         char const* const name = argv[i];
         uint32_t const n = number(argv[i + 1] ? argv[++i] : NULL);
-        if (!strcmp(name, "--port"))
-            at.sin_port = htons((uint16_t)n);
+        if (!strcmp(name, "--port") && port_count < ports_most)
+            ports[port_count++].at.sin_port = htons((uint16_t)n);
         else if (!strcmp(name, "--pipe"))
             pipe_size = n;
         else if (!strcmp(name, "--pipes"))
@@ -582,26 +607,23 @@ int main(int argc, char** argv)
         ? (files.rlim_max - reserved_descriptors) / 2 : files.rlim_max / 4);
 
     poller = epoll_create1(EPOLL_CLOEXEC);
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int const one = 1;
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); // accepted sockets inherit it
-    socklen_t size = sizeof at;
-    if (bind(listener, (struct sockaddr*)&at, size) || listen(listener, 4096)) fail("listen");
-    getsockname(listener, (struct sockaddr*)&at, &size);
-    watch_listener(true);
-    printf("listening on 127.0.0.1:%u\n", ntohs(at.sin_port));
+    if (!port_count) port_count = 1;
+    for (unsigned i = 0; i < port_count; ++i) {
+        if (forwards && !ports[i].forward_to.sin_port) number(NULL);
+        listen_on(&ports[i]);
+    }
+    watch_listeners(true);
     fflush(stdout);
 
     for (;;) {
         static struct epoll_event events[batch];
         int const n = epoll_wait(poller, events, batch, ready_first ? 0 : -1);
         if (n < 0 && errno != EINTR) fail("epoll_wait");
-        bool newcomers = false;
+        unsigned newcomers = 0; // a bit for each port
         for (int i = 0; i < n; ++i) {
             uint64_t const who = events[i].data.u64;
-            if (who == 0)
-                newcomers = true;
+            if (who < ports_most)
+                newcomers |= 1u << who;
             else
                 on_event((struct pair*)(uintptr_t)(who & ~(uint64_t)1), (int)(who & 1), events[i].events);
         }
@@ -626,9 +648,10 @@ int main(int argc, char** argv)
             free_pairs = p;
         }
         if (accept_paused && somebody_left) {
-            watch_listener(true);
-            newcomers = true;
+            watch_listeners(true);
+            newcomers = (1u << port_count) - 1;
         }
-        if (newcomers) accept_some();
+        for (unsigned i = 0; newcomers >> i; ++i)
+            if (newcomers >> i & 1) accept_some(&ports[i]);
     }
 }
