@@ -8,10 +8,13 @@
     access       users, rights, tokens, certificates
     load         many connections at once, some of which have stopped reading
     disruption   components, pods and Services that change while podproxy runs; last, since they shake the node
+    wake_cold      wake-proxy: cold starts, many of them, many clients at once     (a container engine)
+    wake_life      wake-proxy: health, idle time, groups, labels, the engine goes and comes back
+    wake_badinput  wake-proxy: what can be wrong around it
 """
 import importlib
 
 
 def load() -> None:
-    for name in ("passthrough", "tool", "badinput", "routing", "traffic", "access", "load", "disruption"):
+    for name in ("passthrough", "tool", "badinput", "routing", "traffic", "access", "load", "disruption", "wake_cold", "wake_life", "wake_badinput"):
         importlib.import_module(f"cases.{name}")

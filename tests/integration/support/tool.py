@@ -30,48 +30,40 @@ def environment(folder: Path) -> dict:
             **{name: value for name, value in os.environ.items() if name.endswith(("SAN_OPTIONS", "SYMBOLIZER_PATH"))}}
 
 
-def run_once(binary: Path, folder: Path, *arguments: str, timeout: float = 15) -> subprocess.CompletedProcess:
+def run_once(binary: Path, folder: Path, *arguments: str, timeout: float = 15, env: dict | None = None) -> subprocess.CompletedProcess:
     """Runs the program to its end, which it should reach by itself."""
-    return subprocess.run([str(binary), *arguments], capture_output=True, text=True, cwd=folder, env=environment(folder), timeout=timeout)
+    return subprocess.run([str(binary), *arguments], capture_output=True, text=True, cwd=folder, env=environment(folder) | (env or {}), timeout=timeout)
 
 
-class Podproxy:
-    """A process with a configuration of its own. Every listener is on, on a free port of 127.0.0.1.
+class Program:
+    """A process under test, whose output goes to a file `log` in its folder. It ends with the tests, even when those are killed.
 
-    `without` names capabilities that the program does not get, where the tests run as root; `preload` a library that stands before the
-    system's.
+    `without` names capabilities that it does not get and `user` another account, where the tests run as root; `more` goes to Popen.
     """
 
-    def __init__(self, binary: Path, folder: Path, kubeconfigs: list[Path], without: tuple[str, ...] = (),
-                 preload: Path | None = None, **settings):
+    def __init__(self, command: list, folder: Path, *, without: tuple[str, ...] = (), user: int | None = None, extra: dict | None = None, **more):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.log_file = folder, folder / "log"
-        self.mixed, self.http, self.pac = (("127.0.0.1", unused_port()) for _ in range(3))
-        self.config = {
-            "listenAddress": "%s:%d" % self.mixed, "httpListenAddress": "%s:%d" % self.http, "pacListenAddress": "%s:%d" % self.pac,
-            "skipDefaultKubeconfig": True, "skipKubeconfigEnv": True, "kubeconfigs": [str(k) for k in kubeconfigs],
-            "log": {"level": "debug", "format": "json"}, **settings,
-        }
-        config_file = folder / "config.yaml"
-        config_file.write_text(yaml(self.config) + "\n")
+        self.name = Path(command[0]).name
         prefix = []
-        if setpriv := shutil.which("setpriv"):  # ends with the tests, even when those are killed
-            prefix = [setpriv, "--pdeathsig", "KILL", *([f"--bounding-set=-{',-'.join(without)}"] if without else [])]
-        with open(self.log_file, "wb") as log:
-            self.process = subprocess.Popen([*prefix, str(binary), "--config", str(config_file)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=folder, env=environment(folder) | ({"LD_PRELOAD": str(preload)} if preload else {}))
+        if setpriv := shutil.which("setpriv"):
+            prefix = [setpriv, "--pdeathsig", "KILL", *([f"--bounding-set=-{',-'.join(without)}"] if without else []),
+                      *([f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user is not None else [])]
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen([*prefix, *map(str, command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder,
+                                            env=environment(folder) | (extra or {}), **more)
+
+    def await_ready(self, ready, seconds: float = 15) -> None:
+        """Until `ready` is true; a program that is not, or ends meanwhile, is ended."""
+        def attempt() -> bool:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.name} has ended with {self.process.returncode}: {self.log()[-2000:]}")
+            return ready()
         try:
-            eventually(15, "podproxy listens", self._listens)
+            eventually(seconds, f"{self.name} listens", attempt)
         except BaseException:
             self.stop()
             raise
-
-    def _listens(self) -> bool:
-        if self.process.poll() is not None:
-            raise RuntimeError(f"podproxy has ended with {self.process.returncode}: {self.log()[-2000:]}")
-        for address in (self.mixed, self.http, self.pac):
-            socket.create_connection(address, 1).close()
-        return True
 
     def alive(self) -> bool:
         return self.process.poll() is None
@@ -114,11 +106,37 @@ class Podproxy:
 
     def __exit__(self, kind, *_):
         if kind is None:
-            check(self.alive() or self.process.returncode == 0, f"podproxy ended with {self.process.returncode}: {self.log()[-2000:]}")
+            check(self.alive() or self.process.returncode == 0, f"{self.name} ended with {self.process.returncode}: {self.log()[-2000:]}")
         self.stop()
 
 
-def wait_for_log(proxy: Podproxy, position: int, *parts: str, seconds: float = 5) -> None:
+class Podproxy(Program):
+    """A process with a configuration of its own. Every listener is on, on a free port of 127.0.0.1.
+
+    `preload` is a library that stands before the system's.
+    """
+
+    def __init__(self, binary: Path, folder: Path, kubeconfigs: list[Path], without: tuple[str, ...] = (),
+                 preload: Path | None = None, **settings):
+        self.mixed, self.http, self.pac = (("127.0.0.1", unused_port()) for _ in range(3))
+        self.config = {
+            "listenAddress": "%s:%d" % self.mixed, "httpListenAddress": "%s:%d" % self.http, "pacListenAddress": "%s:%d" % self.pac,
+            "skipDefaultKubeconfig": True, "skipKubeconfigEnv": True, "kubeconfigs": [str(k) for k in kubeconfigs],
+            "log": {"level": "debug", "format": "json"}, **settings,
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        config_file = folder / "config.yaml"
+        config_file.write_text(yaml(self.config) + "\n")
+        super().__init__([binary, "--config", config_file], folder, without=without, extra={"LD_PRELOAD": str(preload)} if preload else None)
+        self.await_ready(self._listens)
+
+    def _listens(self) -> bool:
+        for address in (self.mixed, self.http, self.pac):
+            socket.create_connection(address, 1).close()
+        return True
+
+
+def wait_for_log(proxy: Program, position: int, *parts: str, seconds: float = 5) -> None:
     """Waits until one of the parts is in the log after the position."""
     eventually(seconds, f"the log says one of {parts}", lambda: any(p.lower() in proxy.log_since(position).lower() for p in parts))
 
