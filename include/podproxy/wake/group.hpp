@@ -11,6 +11,7 @@
 #include <podproxy/wake/member.hpp>
 #include <podproxy/wake/provider.hpp>
 #include <podproxy/wake/settings.hpp>
+#include <podproxy/wake/traffic.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -53,6 +54,7 @@ struct group_status {
     };
     std::vector<start> last_starts; ///< The last ten, the newest first.
     std::uint64_t starts = 0, failed_starts = 0, stops = 0, refused = 0;
+    wait_histogram start_times; ///< Of all starts that became ready: how long they took.
 };
 
 /** A client's hold on a group: while it lives the group is in use. Move only, may outlive the group.
@@ -69,7 +71,7 @@ public:
     void moved(std::uint64_t bytes, std::uint64_t packets = 1) noexcept;
     /// Whether the group runs as it did when this was given; false once its members have ended or are put to rest.
     bool alive() const noexcept;
-    /// Called once, from the executor, when `alive` turns false. Replaces the one before; an empty one forgets it.
+    /// Called once, from the executor, when `alive` turns false (soon, when it is so already). Replaces the one before; an empty one forgets it.
     void on_end(std::function<void()> f);
     /// Where the member of this name is reached, or the group's first one with an address, for targets without a host; empty when
     /// there is none.
@@ -97,11 +99,15 @@ public:
         @par Cancel terminal, partial and total: the client has left. A start in progress goes on.
         @return a hold on the group, or an error of `wake::errc` with a sentence in `why` that names the group, the member and its last line. */
     net::awaitable<result<group_use>> acquire(std::string who, diagnostics& why);
+    /** As `acquire`, for a client whose hold has ended (`alive` is false) before it could connect: the members came up and ended at once.
+        Its wake goes on, with the attempts and the time that are left of it, so that it learns why they end instead of waiting on. */
+    net::awaitable<result<group_use>> acquire_again(std::string who, diagnostics& why);
     /// A hold without waiting and without waking; none when the group is not ready.
     std::optional<group_use> try_acquire();
 
     /** A client could not connect to a ready group's port within `start_limit`, or connected: for the log and the backoff.
-        The port counts as part of being ready: while the first connection is tried, the clients count as waiting. */
+        The port counts as part of being ready: while the first connection is tried, the clients count as waiting.
+        @param what  What went wrong; empty: a client has connected. Cheap enough to be told for every client. */
     void port_failed(std::string_view what);
 
     group_status status() const;
@@ -124,5 +130,7 @@ private:
 };
 
 } // namespace podproxy::wake
+
+#include <podproxy/wake/impl/group.ipp>
 
 #endif
