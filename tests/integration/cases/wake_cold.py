@@ -14,7 +14,7 @@ conversations = {
 }
 
 
-@case("cold starts without a lost byte", group="wake", each=list(conversations), seconds=3600)
+@case("cold starts without a lost byte", group="wake", each=list(conversations), seconds=6 * 3600)
 def cold_starts(world, kind):
     service, talk = conversations[kind]
     if kind == "HTTP/2":
