@@ -28,6 +28,7 @@ enum class errc {
     forward_failed,        ///< The runtime could not forward for another reason.
     no_session,            ///< No port-forward session to the pod could be opened.
     not_upgraded,          ///< The API server refused to switch to port forwarding.
+    bad_credential,        ///< The program that gives credentials (exec plugin) failed, or gave none that can be used.
     conflict,              ///< 409: somebody else has changed or created the object meanwhile; read it again.
 };
 
@@ -55,6 +56,7 @@ inline std::string_view describe(errc e) noexcept
     case errc::forward_failed: return "the cluster could not forward the connection";
     case errc::no_session: return "no port-forward session could be opened";
     case errc::not_upgraded: return "the API server did not switch to port forwarding";
+    case errc::bad_credential: return "no credentials could be got for the API server";
     case errc::conflict: return "somebody else has changed the object meanwhile";
     }
     return "unknown error";
@@ -66,7 +68,8 @@ inline cond condition(errc e) noexcept
     case errc::unknown_cluster:
     case errc::not_found: return cond::not_found;
     case errc::unauthorized:
-    case errc::forbidden: return cond::unauthorized;
+    case errc::forbidden:
+    case errc::bad_credential: return cond::unauthorized;
     case errc::port_refused: return cond::refused;
     case errc::bad_address:
     case errc::bad_context:
