@@ -73,7 +73,7 @@ public:
     void put(wake::member m)
     {
         members_[m.id] = m;
-        tell([m](wake::member_observer& o) { o.on_member(m); });
+        if (!lost_) tell([m](wake::member_observer& o) { o.on_member(m); });
     }
     void change(std::string_view name, std::function<void(wake::member&)> const& edit)
     {
@@ -97,7 +97,7 @@ public:
     {
         std::string const id = at(name).id;
         members_.erase(id);
-        tell([id](wake::member_observer& o) { o.on_removed(id); });
+        if (!lost_) tell([id](wake::member_observer& o) { o.on_removed(id); });
     }
     /// As compose does: the old one goes, one of the same name with another id comes, at rest.
     void recreate(std::string_view name)

@@ -78,6 +78,17 @@ public:
     std::string address(std::string_view member = {}) const;
     /// Counts the group's lives: another number each time it has become ready, so that what was learned about its ports is known to be old.
     std::uint64_t life() const noexcept;
+
+private:
+    friend class detail::group_core;
+
+    void take(group_use& other) noexcept;
+    void drop() noexcept;
+
+    std::shared_ptr<detail::group_core> core_;
+    std::uint64_t run_ = 0; ///< Holds of one run end together.
+    std::uint64_t life_ = 0;
+    std::function<void()> on_end_;
 };
 
 /** Wakes a group of members for its clients and puts it to rest when nobody needs it.
