@@ -34,17 +34,19 @@ struct systemd_provider_config {
     std::chrono::milliseconds most_backoff{15'000};
 };
 
-/// Whether this program was built with libsystemd.
+/// Whether libsystemd is on this machine. It is loaded when it is needed, so that programs run where there is no systemd.
 bool systemd_supported() noexcept;
 
-/** Starts and stops systemd units, told of changes by the manager over D-Bus.
+/** Starts and stops systemd units, and is told of changes by the manager over D-Bus.
 
     As root the manager's own socket is used, which needs no message bus; else the bus, where polkit decides what is allowed.
-    `pause` freezes a unit (cgroup v2), `set_resources` sets CPUQuotaPerSecUSec and MemoryMax until the next boot. The address of a
-    member is 127.0.0.1.
-    @return the provider; `errc::unavailable` where the program was built without libsystemd, with `why` saying so. */
+    A unit that is active is ready: one that takes its time says so by its `Type=` (notify, dbus, forking). `pause` freezes a unit
+    (cgroup v2), `set_resources` sets CPUQuotaPerSecUSec and MemoryMax until the next boot. The address of a member is 127.0.0.1.
+    @return the provider; `errc::unavailable` where there is no libsystemd, with `why` saying so. */
 result<std::unique_ptr<provider>> make_systemd_provider(net::executor ex, systemd_provider_config config, logger log, diagnostics& why);
 
 } // namespace podproxy::wake
+
+#include <podproxy/wake/impl/systemd_provider.ipp>
 
 #endif
