@@ -4,6 +4,7 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <fakes/fake_files.hpp>
 #include <chrono>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -226,6 +227,8 @@ TEST_CASE("wake config: a mistake has its place, and a suggestion")
          {"groups: {a: {listen: 1, units: [x.service]}}", {"w.yaml:1:32: 'groups.a.units' is for provider systemd only"}},
          {"groups: {a: {listen: 1, provider: kubernetes, workloads: [web]}}",
           {"w.yaml:1:58: 'groups.a.workloads' has an entry that is neither deployment/NAME nor statefulset/NAME: 'web'"}},
+         {"groups: {a: {listen: 1, provider: kubernetes, action: pause}}",
+          {"w.yaml:1:55: 'groups.a.action' must be stop for provider kubernetes: pods are neither paused nor throttled"}},
          {"groups: {a: {listen: 1, containers: [x]}, b: {listen: 2, containers: [x]}}",
           {"w.yaml:1:43: 'x' is in the groups 'a' and 'b'; it can be in one only"}},
          {"groups: {a: {listen: 1, containers: [x, x]}}", {"w.yaml:1:37: 'groups.a.containers' has 'x' twice"}},
@@ -357,4 +360,43 @@ TEST_CASE("wake config: simple words of RUST_LOG")
     CHECK(simple_log_level("a=trace, warn") == log_level::warn);
     CHECK_FALSE(simple_log_level(""));
     CHECK_FALSE(simple_log_level("proxytainer"));
+}
+
+TEST_CASE("wake config: the example in deploy/ is in order, and its defaults are the defaults")
+{
+    char const* const root = std::getenv("PODPROXY_SOURCE_DIR");
+    if (!root) SKIP("PODPROXY_SOURCE_DIR is not set");
+    disk_files files;
+    auto const text = files.read(std::string(root) + "/deploy/wake-proxy/config.example.yaml", 1 << 20);
+    REQUIRE(text);
+    auto const c = parsed(*text);
+    wake::group_config const g;
+    auto const& d = c.defaults.group;
+    CHECK(d.idle == g.idle);
+    CHECK(d.use_health == g.use_health);
+    CHECK(d.action == g.action);
+    CHECK(d.use == g.use);
+    CHECK(d.threshold.bytes == g.threshold.bytes);
+    CHECK(d.threshold.packets == g.threshold.packets);
+    CHECK(d.threshold.window == g.threshold.window);
+    CHECK(d.idle_resources == g.idle_resources);
+    CHECK(d.active_resources == g.active_resources);
+    CHECK(d.start_limit == g.start_limit);
+    CHECK(d.start_attempts == g.start_attempts);
+    CHECK(d.first_backoff == g.first_backoff);
+    CHECK(d.most_backoff == g.most_backoff);
+    CHECK(d.stop_timeout == g.stop_timeout);
+    CHECK(d.most_waiting == g.most_waiting);
+    CHECK(d.most_early_bytes == g.most_early_bytes);
+    CHECK(d.most_wakes == g.most_wakes);
+    CHECK(d.wake_window == g.wake_window);
+    CHECK(config::detail::same_manners(c.defaults.port, {}));
+    wake_config const none;
+    CHECK(c.labels == none.labels);
+    CHECK(c.drain == none.drain);
+    CHECK(c.status_listen == none.status_listen);
+    CHECK(c.status_buttons == none.status_buttons);
+    CHECK(c.log == none.log);
+    CHECK(c.settings.groups.size() == 4);
+    CHECK(c.settings.ports.size() == 4);
 }

@@ -228,7 +228,7 @@ private:
         note_contradictions(in, group);
         wake::port_config manner = out_.defaults.port;
         read_port_fields(in, manner);
-        read_members(in, members, where);
+        read_members(in, members, group.action, where);
 
         wake::target_config target;
         target.group = group.name;
@@ -280,7 +280,7 @@ private:
         if (auto const wrong = merge_port(out_.settings.ports, std::move(port))) complain(at.where, quoted(at.path) + ": port " + text + " " + *wrong);
     }
 
-    void read_members(map_reader& in, wake_members& out, position where)
+    void read_members(map_reader& in, wake_members& out, wake::idle_action action, position where)
     {
         in.read("provider", out.provider);
         auto const known = std::ranges::find(out_.providers, out.provider, &wake_provider::name);
@@ -307,6 +307,7 @@ private:
         }
         bool const units = engine == wake_engine::systemd;
         read_member_list(in, "units", "a list of units such as [web.service]", units || !told, "systemd", out.units);
+        if (cluster && action != wake::idle_action::stop) in.complain("action", "must be stop for provider kubernetes: pods are neither paused nor throttled");
         if (units && out.units.empty()) complain(where, "group " + quoted(out.group) + " has no members: list its 'units'");
     }
 

@@ -17,7 +17,8 @@ namespace detail {
 
 inline problem label_problem(wake::member const& m, std::string message, severity level = severity::warning)
 {
-    return {level, "container " + quoted(m.name.empty() ? m.id : m.name), {}, std::move(message)};
+    bool const workload = m.name.find('/') != std::string::npos; // shop/web: its namespace comes first
+    return {level, (workload ? "workload " : "container ") + quoted(m.name.empty() ? m.id : m.name), {}, std::move(message)};
 }
 
 inline std::string label_name(std::string_view key) { return quoted(std::string(wake_label_prefix) + std::string(key)); }
