@@ -994,7 +994,8 @@ inline bool group_fsm::idle_due(time_point now)
 
 inline group_fsm::time_point group_fsm::earliest_attempt(time_point now) const
 {
-    if (config_.most_wakes == 0 || manual_ || counted_ || wakes_.size() < config_.most_wakes || !needs_start()) return std::max(now, not_before_);
+    bool const counts = config_.most_wakes != 0 && !manual_ && !(phase_ == phase::waking && counted_);
+    if (!counts || wakes_.size() < config_.most_wakes || !needs_start()) return std::max(now, not_before_);
     return std::max({now, not_before_, wakes_[wakes_.size() - config_.most_wakes] + config_.wake_window});
 }
 
