@@ -45,6 +45,7 @@ void add_clusters(proxy::router_dialer& router, config::podproxy_config const& s
                                     : settings.sessions == config::session_choice::shared  ? kube::session_use::shared
                                                                                            : kube::session_use::automatic;
             cluster->sessions.connect_grace = settings.connect_grace;
+            if (cluster->api.plugin) cluster->api.plugin->terminal = ::isatty(STDIN_FILENO) == 1;
             auto dialer = kube::cluster_dialer::create(ctx.get_executor(), direct, std::move(*cluster), log.named("kube"), why);
             if (dialer) {
                 if (!router.add(std::move(*dialer))) log.warn("skipping a cluster: its name can't end an address", {{"cluster", context.name}});

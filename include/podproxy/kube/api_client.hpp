@@ -8,12 +8,15 @@
 #include <podproxy/http/client.hpp>
 #include <podproxy/http/message.hpp>
 #include <podproxy/kube/errc.hpp>
+#include <podproxy/kube/exec_plugin_client.hpp>
 #include <podproxy/kube/objects.hpp>
 #include <podproxy/net/asio.hpp>
 #include <podproxy/net/dialer.hpp>
 #include <podproxy/tls/context.hpp>
+#include <podproxy/upstream/dialer.hpp>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <list>
 #include <map>
@@ -44,6 +47,8 @@ struct api_config {
     std::string base_path; ///< What stands behind host and port in the server's URL, without a slash at the end.
     podproxy::tls::client_config tls_settings;
     api_credentials credentials;
+    std::optional<upstream::proxy_url> proxy; ///< Reach the server through it. An https proxy is checked with the server's roots, as kubectl does.
+    std::optional<exec_plugin_config> plugin; ///< A program that gives token or client certificate; what it gives counts over the rest.
     std::chrono::milliseconds connect_limit{10'000}; ///< For TCP and TLS together.
     std::chrono::milliseconds answer_limit{10'000};  ///< From a request to the end of its answer.
     std::size_t keep_idle = 4;                       ///< Connections kept for the next request.
@@ -98,7 +103,13 @@ private:
     net::awaitable<result<std::string>> exchange_once(http::request_head request, std::string body, repetition again, diagnostics& why);
     net::awaitable<result<std::unique_ptr<http::client>>> watch_once(std::string path, diagnostics& why);
     net::awaitable<result<switched>> upgrade_once(std::string method, std::string path, http::fields fields, diagnostics& why);
-    bool may_know_better(std::error_code ec) const { return ec == errc::unauthorized && !config_.credentials.token_file.empty(); }
+    /// Make sure that the plugin's credentials hold now.
+    net::awaitable<result<void>> renew_credentials(diagnostics& why);
+    result<void> use_certificate(std::string certificate, secret key, diagnostics& why);
+    bool may_know_better(std::error_code ec) const
+    {
+        return ec == errc::unauthorized && (plugin_ || !config_.credentials.token_file.empty());
+    }
     net::awaitable<std::error_code> refusal(http::client& c, http::response_head const& head, diagnostics& why);
     std::unique_ptr<http::client> take_idle();
     void keep(std::unique_ptr<http::client> c);
@@ -107,10 +118,15 @@ private:
     net::executor executor_;
     net::dialer& out_;
     api_config config_;
+    std::unique_ptr<upstream::dialer> proxy_; ///< in front of `out_`
     std::optional<tls::client_context> tls_;
     std::list<std::unique_ptr<http::client>> idle_;
     secret file_token_;
     net::clock::time_point file_token_read_{};
+    std::optional<exec_plugin_client> plugin_;
+    std::uint64_t plugin_age_ = 0; ///< of the credential that is in use
+    secret plugin_token_;
+    std::string plugin_certificate_;
 };
 
 } // namespace podproxy::kube

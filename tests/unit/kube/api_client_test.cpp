@@ -696,3 +696,126 @@ TEST_CASE("api client: a change has its method, type and body", "[kube][api_clie
         CHECK(kept.value());
     }
 }
+
+namespace {
+
+/// An exec plugin that prints what `script` does. It has no limit of ours to wait for.
+kube::exec_plugin_config plugin(std::string script)
+{
+    kube::exec_plugin_config c;
+    c.plugin.api_version = "client.authentication.k8s.io/v1";
+    c.plugin.command = "/bin/sh";
+    c.plugin.args = {"-c", std::move(script)};
+    return c;
+}
+
+std::string printing(std::string const& status)
+{
+    return R"(printf '%s' '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":)" + status + "}'";
+}
+
+} // namespace
+
+TEST_CASE("api client: a plugin's token counts, and a 401 makes the plugin run again, once", "[kube][api_client]")
+{
+    token_file const runs; // counts them
+    runs.write("");
+    auto config = plain();
+    config.credentials.token = secret("of the kubeconfig");
+    config.plugin = plugin("printf x >>'" + runs.path.string() + R"('; printf '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"t%s"}}' $(wc -c <')" + runs.path.string() + "')");
+    fixture f(std::move(config));
+    auto s = f.get();
+    REQUIRE(poll_until(f.ctx, [&] { return !f.out.peers.empty(); }));
+    f.run();
+    CHECK(has(f.out.last().take(), "Authorization: Bearer t1\r\n"));
+    f.out.last().send(401, status_json(401, "expired"));
+    std::string again;
+    REQUIRE(poll_until(f.ctx, [&] { return !(again += f.out.last().take()).empty(); }));
+    CHECK(has(again, "Authorization: Bearer t2\r\n"));
+    SECTION("and then it is right")
+    {
+        f.out.last().send(200, "{}");
+        REQUIRE(poll_until(f.ctx, [&] { return s.done(); }));
+        CHECK(s.value());
+        CHECK(std::filesystem::file_size(runs.path) == 2);
+    }
+    SECTION("or still wrong")
+    {
+        f.out.last().send(401, status_json(401, "expired"));
+        REQUIRE(poll_until(f.ctx, [&] { return s.done(); }));
+        CHECK(s.error() == kube::errc::unauthorized);
+        CHECK(std::filesystem::file_size(runs.path) == 2);
+    }
+}
+
+TEST_CASE("api client: a plugin that fails is an error that names the cluster and the program", "[kube][api_client]")
+{
+    auto config = plain();
+    config.plugin = plugin("echo log in first >&2; exit 1");
+    fixture f(std::move(config));
+    auto s = f.get();
+    REQUIRE(poll_until(f.ctx, [&] { return s.done(); }));
+    CHECK(s.error() == kube::errc::bad_credential);
+    CHECK(f.why.text() == "cluster kube: the program /bin/sh that gives the credentials failed with exit code 1: log in first");
+    CHECK(f.out.asked.empty());
+}
+
+TEST_CASE("api client: a plugin's client certificate is used, and one that is none is told", "[kube][api_client]")
+{
+    test::authority ca;
+    auto config = plain();
+    config.tls = true;
+    config.tls_settings.roots_pem = ca.pem();
+    SECTION("a good one")
+    {
+        auto const own = ca.issue({});
+        auto const quoted = [](std::string text) {
+            for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at += 2) text.replace(at, 1, "\\n");
+            return '"' + text + '"';
+        };
+        config.plugin = plugin(printing("{\"clientCertificateData\":" + quoted(own.certificate_pem) + ",\"clientKeyData\":" + quoted(own.key_pem) + "}"));
+        fixture f(std::move(config));
+        auto s = f.get();
+        REQUIRE(poll_until(f.ctx, [&] { return !f.out.peers.empty(); }));
+        f.run();
+        CHECK(f.out.last().take().starts_with("\x16\x03\x01"));
+    }
+    SECTION("a bad one")
+    {
+        config.plugin = plugin(printing(R"({"clientCertificateData":"no PEM","clientKeyData":"no PEM"})"));
+        fixture f(std::move(config));
+        auto s = f.get();
+        REQUIRE(poll_until(f.ctx, [&] { return s.done(); }));
+        CHECK(s.error() == kube::errc::bad_credential);
+        CHECK(has(f.why.text(), "gave a client certificate that can't be used"));
+        CHECK(f.out.asked.empty());
+    }
+}
+
+TEST_CASE("api client: a server behind a proxy is reached through a tunnel", "[kube][api_client]")
+{
+    auto config = plain();
+    config.proxy = *upstream::parse_proxy_url("http://jane:pw@proxy.test:3128");
+    fixture f(std::move(config));
+    auto s = f.get();
+    REQUIRE(f.out.asked.size() == 1);
+    CHECK(f.out.asked[0] == host_port("proxy.test", 3128));
+    CHECK(f.out.last().take().starts_with("CONNECT api.test:6443 HTTP/1.1\r\n"));
+    SECTION("that the proxy opens")
+    {
+        f.out.last().send("HTTP/1.1 200 OK\r\n\r\n");
+        s.run();
+        CHECK(f.out.last().take().starts_with("GET /api/v1/x HTTP/1.1\r\nHost: api.test:6443\r\n"));
+        f.out.last().send(200, "{}");
+        REQUIRE(s.run().done());
+        CHECK(s.value());
+    }
+    SECTION("or not")
+    {
+        f.out.last().send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+        REQUIRE(s.run().done());
+        CHECK(s.error() == kube::errc::unreachable);
+        CHECK(has(f.why.text(), "the proxy http://proxy.test:3128 did not connect to api.test:6443: it answered 403"));
+        CHECK_FALSE(has(f.why.text(), "pw"));
+    }
+}

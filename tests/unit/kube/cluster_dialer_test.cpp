@@ -537,13 +537,30 @@ TEST_CASE("cluster config: from a kubeconfig context", "[kube][cluster_dialer]")
     {
         context.user.exec.emplace();
         context.user.exec->command = "aws";
-        CHECK(kube::make_cluster_config(context, files, why).error() == kube::errc::bad_context);
-        CHECK(has(why.message, "the user 'jane' gets credentials from a program (exec: aws)"));
+        context.cluster.proxy_url = secret("http://proxy");
+        auto const c = kube::make_cluster_config(context, files, why);
+        REQUIRE(c);
+        REQUIRE(c->api.plugin);
+        CHECK(c->api.plugin->plugin.command == "aws");
+        CHECK(c->api.plugin->cluster.server == context.cluster.server);
+        CHECK(c->api.plugin->roots == "CA");
+        CHECK_FALSE(c->api.plugin->terminal);
     }
     SECTION("a proxy")
     {
-        context.cluster.proxy_url = secret("http://user:pw@proxy");
+        context.cluster.proxy_url = secret("socks5://user:pw@proxy");
+        auto const c = kube::make_cluster_config(context, files, why);
+        REQUIRE(c);
+        REQUIRE(c->api.proxy);
+        CHECK(c->api.proxy->scheme == upstream::scheme::socks5);
+        CHECK(c->api.proxy->address == host_port("proxy", 1080));
+        CHECK(c->api.proxy->password.reveal() == "pw");
+    }
+    SECTION("a proxy of a kind that we don't know, with a password, which must not be shown")
+    {
+        context.cluster.proxy_url = secret("ftp://user:pw@proxy");
         CHECK(kube::make_cluster_config(context, files, why).error() == kube::errc::bad_context);
+        CHECK(has(why.message, "proxy-url of the cluster"));
         CHECK_FALSE(has(why.message, "pw"));
     }
 }

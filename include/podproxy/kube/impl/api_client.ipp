@@ -10,13 +10,57 @@ namespace podproxy::kube {
 inline result<std::unique_ptr<api_client>> api_client::create(net::executor ex, net::dialer& out, api_config config, diagnostics& why)
 {
     std::unique_ptr<api_client> c(new api_client(ex, out, std::move(config)));
-    if (c->config_.tls) {
-        c->config_.tls_settings.alpn = {"http/1.1"}; // over HTTP/2 the API server upgrades nothing
-        auto context = tls::client_context::create(std::move(c->config_.tls_settings), why);
-        if (!context) return context.error();
-        c->tls_.emplace(std::move(*context));
+    c->config_.tls_settings.alpn = {"http/1.1"}; // over HTTP/2 the API server upgrades nothing
+    if (c->config_.proxy) {
+        tls::client_config of_proxy;
+        of_proxy.roots_pem = c->config_.tls_settings.roots_pem;
+        of_proxy.verify = c->config_.tls_settings.verify;
+        auto proxy = upstream::dialer::create(out, *c->config_.proxy, std::move(of_proxy), why);
+        if (!proxy) return proxy.error();
+        c->proxy_ = std::move(*proxy);
     }
+    auto const ready = c->use_certificate({}, {}, why);
+    if (!ready) return ready.error();
+    if (c->config_.plugin) c->plugin_.emplace(ex, *c->config_.plugin);
     return c;
+}
+
+/// @param certificate An exec plugin's; empty: that of the settings.
+inline result<void> api_client::use_certificate(std::string certificate, secret key, diagnostics& why)
+{
+    if (!config_.tls) return {};
+    // Only a plugin's certificate makes another context necessary; without one no copy of the key stays here.
+    auto settings = config_.plugin ? config_.tls_settings : std::move(config_.tls_settings);
+    if (!certificate.empty()) {
+        settings.certificate_pem = certificate;
+        settings.key_pem = key.reveal();
+    }
+    auto context = tls::client_context::create(std::move(settings), why);
+    if (!context) return context.error();
+    tls_.emplace(std::move(*context));
+    plugin_certificate_ = std::move(certificate);
+    idle_.clear(); // they are known under the certificate of before
+    return {};
+}
+
+inline net::awaitable<result<void>> api_client::renew_credentials(diagnostics& why)
+{
+    if (!plugin_) co_return result<void>{};
+    auto const got = co_await plugin_->credential(why);
+    if (got && plugin_->age() != plugin_age_) {
+        auto const used = (*got)->certificate == plugin_certificate_ ? result<void>{} : use_certificate((*got)->certificate, (*got)->key, why);
+        if (used) {
+            plugin_token_ = (*got)->token;
+            plugin_age_ = plugin_->age();
+            co_return used;
+        }
+        why.message = "the program " + config_.plugin->plugin.command + " gave a client certificate that can't be used: " + why.message;
+        plugin_->refused(plugin_->age());
+        co_return errc::bad_credential;
+    }
+    if (got) co_return result<void>{};
+    if (got.error() != asio::error::operation_aborted) why.message = "cluster " + config_.name + ": " + why.message;
+    co_return got.error();
 }
 
 inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::connect(diagnostics& why)
@@ -33,7 +77,8 @@ inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::connect
 
 inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::connect_without_limit(diagnostics& why)
 {
-    auto lower = co_await out_.dial(config_.server, why);
+    net::dialer& way = proxy_ ? static_cast<net::dialer&>(*proxy_) : out_;
+    auto lower = co_await way.dial(config_.server, why);
     if (!lower) { // its error is not the destination's: a client must not take it for a closed port of the pod
         if (lower.error() == asio::error::operation_aborted) co_return lower.error();
         co_return errc::unreachable;
@@ -60,7 +105,7 @@ inline void api_client::add_credentials(http::fields& f)
         if (!text.empty()) file_token_ = secret(std::move(text));
         file_token_read_ = net::clock::now();
     }
-    secret const& token = file_token_ ? file_token_ : who.token;
+    secret const& token = plugin_token_ ? plugin_token_ : file_token_ ? file_token_ : who.token;
     if (token)
         f.add("Authorization", "Bearer " + std::string(token.reveal()));
     else if (!who.username.empty())
@@ -99,6 +144,7 @@ inline net::awaitable<std::error_code> api_client::refusal(http::client& c, http
     switch (head.status) {
     case 401:
         file_token_ = secret(); // read the file again next time
+        if (plugin_) plugin_->refused(plugin_age_);
         why.message += " (not authorized: the credentials are missing, wrong or expired; log in again)";
         co_return errc::unauthorized;
     case 403: co_return errc::forbidden;
@@ -126,9 +172,15 @@ inline net::awaitable<result<std::string>> api_client::send(std::string method, 
 inline net::awaitable<result<std::string>> api_client::exchange(http::request_head request, std::string body, repetition again,
                                                                diagnostics& why)
 {
-    auto text = co_await net::with_deadline(exchange_once(request, body, again, why), config_.answer_limit + config_.connect_limit);
-    if (!text && may_know_better(text.error())) // a 401 has done nothing
-        text = co_await net::with_deadline(exchange_once(std::move(request), std::move(body), again, why), config_.answer_limit + config_.connect_limit);
+    auto const limit = config_.answer_limit + config_.connect_limit; // a plugin has its own: somebody may have to log in
+    auto ready = co_await renew_credentials(why);
+    if (!ready) co_return ready.error();
+    auto text = co_await net::with_deadline(exchange_once(request, body, again, why), limit);
+    if (!text && may_know_better(text.error())) { // a 401 has done nothing
+        ready = co_await renew_credentials(why);
+        if (!ready) co_return ready.error();
+        text = co_await net::with_deadline(exchange_once(std::move(request), std::move(body), again, why), limit);
+    }
     if (!text && why.empty()) why.message = "no answer from the API server of cluster " + config_.name + ": " + text.error().message();
     co_return text;
 }
@@ -175,6 +227,8 @@ inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::watch(s
 inline net::awaitable<result<std::unique_ptr<http::client>>> api_client::watch_once(std::string path, diagnostics& why)
 {
     why.clear();
+    auto const ready = co_await renew_credentials(why);
+    if (!ready) co_return ready.error();
     auto c = co_await connect(why);
     if (!c) co_return c.error();
     http::fields f;
@@ -196,6 +250,8 @@ inline net::awaitable<result<api_client::switched>> api_client::upgrade(std::str
 inline net::awaitable<result<api_client::switched>> api_client::upgrade_once(std::string method, std::string path, http::fields fields, diagnostics& why)
 {
     why.clear();
+    auto const ready = co_await renew_credentials(why);
+    if (!ready) co_return ready.error();
     auto c = co_await connect(why);
     if (!c) co_return c.error();
     add_credentials(fields);

@@ -17,14 +17,14 @@ inline result<cluster_config> make_cluster_config(cluster_context const& context
                                         : "the server '" + context.cluster.server + "' is not an http:// or https:// URL";
         return errc::bad_context;
     }
-    if (context.user.exec) {
-        why.message = "the user '" + context.user_name + "' gets credentials from a program (exec: " + context.user.exec->command +
-                      "), which is not supported yet: use a token, tokenFile or client certificate";
-        return errc::bad_context;
-    }
+    std::optional<upstream::proxy_url> proxy;
     if (context.cluster.proxy_url) {
-        why.message = "proxy-url is not supported yet: connect to the API server directly";
-        return errc::bad_context;
+        auto parsed = upstream::parse_proxy_url(context.cluster.proxy_url.reveal());
+        if (!parsed) { // it may hold a password, so it is not shown
+            why.message = "proxy-url of the cluster '" + context.cluster_name + "' is " + parsed.error().message();
+            return errc::bad_context;
+        }
+        proxy = std::move(*parsed);
     }
     auto material = read_context_material(context, files, why);
     if (!material) return material.error();
@@ -34,8 +34,16 @@ inline result<cluster_config> make_cluster_config(cluster_context const& context
     out.api.server = std::move(url->address);
     out.api.tls = url->tls;
     out.api.base_path = std::move(url->path);
+    out.api.proxy = std::move(proxy);
     auto& tls = out.api.tls_settings;
     tls.roots_pem = std::move(material->roots);
+    if (context.user.exec) {
+        exec_plugin_config plugin;
+        plugin.plugin = *context.user.exec;
+        plugin.cluster = context.cluster;
+        plugin.roots = tls.roots_pem;
+        out.api.plugin = std::move(plugin);
+    }
     tls.certificate_pem = std::move(material->certificate);
     tls.key_pem = material->key.reveal();
     tls.server_name = context.cluster.tls_server_name;
