@@ -6,7 +6,9 @@
 - Paths of this repository in code (`scripts/test`, `tests/integration/run`) are there.
 - docs/podproxy.md has a row for every key that the settings' parser reads, and no other; deploy/config.example.yaml has them too,
   with the same defaults as the table.
-- The messages in its table "Troubleshooting" occur in the sources.
+- docs/wake-proxy.md has a row for every label and its key, and no other, and deploy/wake-proxy/config.example.yaml has the keys with
+  the same defaults.
+- The messages in the tables "Troubleshooting" of both occur in the sources.
 """
 import re
 import sys
@@ -16,6 +18,9 @@ root = Path(__file__).resolve().parent.parent
 guide = root / "docs/podproxy.md"
 example_settings = root / "deploy/config.example.yaml"
 parser = root / "include/podproxy/config/impl/podproxy_config.ipp"
+wake_guide = root / "docs/wake-proxy.md"
+wake_example = root / "deploy/wake-proxy/config.example.yaml"
+wake_fields = root / "include/podproxy/config/detail/wake_fields.hpp"
 readers = root / "include/podproxy/config/detail/readers.hpp"
 
 problems: list[str] = []
@@ -168,7 +173,48 @@ def check_settings() -> None:
             complain(example_settings, number, f"'{key}' is {value!r} here, and its default is {default!r} in docs/podproxy.md")
 
 
-def check_messages() -> None:
+def check_wake_settings() -> None:
+    """Labels, keys and defaults of wake-proxy: the guide's table, the rows of the parser, and the example."""
+    fields = re.findall(r'wake_(?:group|port)_field\{"([\w.-]+)"', wake_fields.read_text())
+    links = ["group", "listen", "host", "names"]  # what has no row there
+    if len(fields) < 20:
+        complain(wake_fields, 1, "only these fields were found, has their form changed? " + " ".join(fields))
+    told: dict[str, tuple[int, str, str]] = {}
+    section = ""
+    for number, line in enumerate(wake_guide.read_text().splitlines(), 1):
+        if line.startswith("## "):
+            section = line[3:]
+        elif section == "Labels and settings" and (row := re.match(r"\| `([\w.-]+)` \| (?:`([\w.]+)`)? ?\| (.*?) \| ", line)):
+            told[row[1]] = (number, row[2] or "", row[3].strip("`"))
+    for label in fields + links:
+        if label not in told:
+            complain(wake_guide, 1, f"the label '{label}' is read and not in the table of labels")
+    # The part `defaults:` of the example, with `threshold:` and `noWake:` in it.
+    shown: dict[str, tuple[int, str]] = {}
+    prefix, inside = "", False
+    for number, line in enumerate(wake_example.read_text().splitlines(), 1):
+        if re.match(r"\S", line):
+            inside = line.startswith("defaults:")
+        elif inside and (entry := re.match(r"( +)(?:# )?(\w+): ?(\S*)", line)):
+            if len(entry[1]) == 2:
+                prefix = ""
+            if entry[3].startswith("#") or not entry[3]:
+                prefix = entry[2] + "."
+                continue
+            shown[prefix + entry[2]] = (number, "" if line.strip().startswith("#") else entry[3])
+    for label, (number, key, default) in told.items():
+        if label not in fields + links:
+            complain(wake_guide, number, f"the label '{label}' is not read by anybody")
+        first, *rest = label.split("-")
+        if label != "group" and key != first + "".join(part[:1].upper() + part[1:] for part in rest):
+            complain(wake_guide, number, f"the label '{label}' has another key than {key!r}")
+        if label in fields and key not in shown:
+            complain(wake_example, 1, f"the key '{key}' is missing below defaults")
+        elif label in fields and shown[key][1] not in ("", "[]", default):
+            complain(wake_example, shown[key][0], f"'{key}' is {shown[key][1]!r} here, and its default is {default!r} in docs/wake-proxy.md")
+
+
+def check_messages(document: Path) -> None:
     source = ""
     for folder in ("include", "tools"):
         for path in sorted((root / folder).rglob("*")):
@@ -177,16 +223,16 @@ def check_messages() -> None:
     source = re.sub(r'"\s*\n\s*"', "", source)  # texts in several pieces
     section = ""
     rows = 0
-    for number, line in enumerate(guide.read_text().splitlines(), 1):
+    for number, line in enumerate(document.read_text().splitlines(), 1):
         if line.startswith("## "):
             section = line[3:]
         elif section == "Troubleshooting" and (row := re.match(r"\| `([^`]+)` \|", line)):
             rows += 1
             for piece in filter(None, (part.strip() for part in row[1].split("…"))):
                 if piece not in source:
-                    complain(guide, number, f"no such message in the sources: {piece}")
+                    complain(document, number, f"no such message in the sources: {piece}")
     if rows < 10:
-        complain(guide, 1, "the table of messages was not found")
+        complain(document, 1, "the table of messages was not found")
 
 
 def main() -> int:
@@ -195,7 +241,9 @@ def main() -> int:
         check_examples(path)
         check_paths(path)
     check_settings()
-    check_messages()
+    check_wake_settings()
+    check_messages(guide)
+    check_messages(wake_guide)
     print("\n".join(problems) if problems else f"{len(documents())} documents are in order")
     return 1 if problems else 0
 
