@@ -146,6 +146,19 @@ def pauses(world):
         check_equal("starts", events.count("frozen", "start"), 1)
 
 
+@case("action: pause with a health check: a client does not wait for the next one, which is far away", group="wake")
+def pauses_healthy(world):
+    container, config, listens = one(world, "chilled", "--healthy-after", "0", health={"interval": 3000, "retries": 3},
+                                     of_group={"idle": "200ms", "action": "pause"})
+    with world.wake(config, listens=[listens["echo"]]):
+        ask_once(listens["echo"])  # after 3 seconds: engines check for the first time after one interval
+        check_equal("health", container.health(), "healthy")
+        for _ in range(2):
+            eventually(5, "it is paused", lambda: container.state() == "paused")
+            with within(1, "the answer"):
+                ask_once(listens["echo"])
+
+
 @case("action: throttle leaves it running with less", group="wake")
 def throttles(world):
     container, config, listens = one(world, "slow", of_group={"idle": "200ms", "action": "throttle", "idleCpus": 0.1, "activeCpus": 1})

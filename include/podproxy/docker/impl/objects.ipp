@@ -119,6 +119,10 @@ inline result<container> parse_container(std::string_view text)
     out.status = detail::status_of(state["Status"].text_or({}));
     out.health = detail::health_of(state["Health"]["Status"].text_or({}));
     if (out.health == health_status::none) out.health = detail::health_of(state["Healthcheck"]["Status"].text_or({})); // Podman's own
+    // An engine calls a container unhealthy as soon as it does not check it any more: when it is paused, and after that until the next
+    // check, which may be far away. Who has failed no check is what the last one has said.
+    bool const lives = out.status == container_status::running || out.status == container_status::paused;
+    if (out.health == health_status::unhealthy && lives && state["Health"]["FailingStreak"].integer() == 0) out.health = health_status::healthy;
     if (detail::has_ended(out.status)) out.exit_code = detail::as_exit_code(state["ExitCode"]);
     out.error = state["Error"].text_or({});
     out.network_mode = (*d)["HostConfig"]["NetworkMode"].text_or({});
