@@ -105,6 +105,7 @@ public:
     net::awaitable<result<void>> pause(std::string id, diagnostics& why);
     /// Success also when it is not paused.
     net::awaitable<result<void>> unpause(std::string id, diagnostics& why);
+    /// @return also `podproxy::errc::unavailable` for an engine that has no such request.
     net::awaitable<result<void>> update(std::string id, limits l, diagnostics& why);
 
     /// The last line that a container has written, cleaned of control characters; empty where there is none or it may not be read. Never fails.
@@ -142,6 +143,7 @@ private:
     net::awaitable<result<std::string>> ask(call c, std::chrono::milliseconds limit, diagnostics& why);
     net::awaitable<result<void>> command(call c, std::chrono::milliseconds limit, diagnostics& why);
     net::awaitable<result<void>> ping(diagnostics& why);
+    net::awaitable<bool> is(std::string id, container_status wanted, std::error_code refused);
     net::awaitable<std::error_code> refusal(answered& a, diagnostics& why);
     std::string path_of(std::string const& id, std::string_view rest) const;
     connection take_idle();

@@ -140,6 +140,10 @@ inline std::string client::path_of(std::string const& id, std::string_view rest)
 inline net::awaitable<result<client::answered>> client::send(call c, diagnostics& why)
 {
     why.clear();
+    if (c.path.starts_with("/containers//")) {
+        why.message = "a container has no id";
+        co_return errc::not_found;
+    }
     std::string const target = where_.base_path + (version_.empty() || c.path == "/_ping" ? std::string() : "/v" + version_) + c.path;
     for (;;) {
         answered a;
@@ -285,7 +289,7 @@ inline net::awaitable<result<void>> client::pause(std::string id, diagnostics& w
 {
     call c("POST", path_of(id, "/pause"));
     auto const done = co_await command(std::move(c), config_.command_limit, why);
-    if (!done && why.server_text.find("already paused") != std::string::npos) co_return result<void>{};
+    if (!done && co_await is(std::move(id), container_status::paused, done.error())) co_return result<void>{};
     co_return done;
 }
 
@@ -293,8 +297,17 @@ inline net::awaitable<result<void>> client::unpause(std::string id, diagnostics&
 {
     call c("POST", path_of(id, "/unpause"));
     auto const done = co_await command(std::move(c), config_.command_limit, why);
-    if (!done && why.server_text.find("not paused") != std::string::npos) co_return result<void>{};
+    if (!done && co_await is(std::move(id), container_status::running, done.error())) co_return result<void>{};
     co_return done;
+}
+
+/// Engines refuse to pause what is paused, each with an error of its own: is it as it was to be?
+inline net::awaitable<bool> client::is(std::string id, container_status wanted, std::error_code refused)
+{
+    if (refused != errc::conflict && refused != errc::engine_error) co_return false;
+    diagnostics ignored;
+    auto const c = co_await inspect(std::move(id), ignored);
+    co_return c && c->status == wanted;
 }
 
 inline net::awaitable<result<void>> client::update(std::string id, limits l, diagnostics& why)
@@ -308,7 +321,13 @@ inline net::awaitable<result<void>> client::update(std::string id, limits l, dia
     if (body.empty()) co_return result<void>{};
     call c("POST", path_of(id, "/update"));
     c.body = body.dump();
-    co_return co_await command(std::move(c), config_.command_limit, why);
+    auto const done = co_await command(std::move(c), config_.command_limit, why);
+    // Podman before 5.0 has no such request.
+    if (!done && done.error() == errc::not_found && why.server_text.find("container") == std::string::npos) {
+        why.message = "this container engine can't change limits";
+        co_return podproxy::errc::unavailable;
+    }
+    co_return done;
 }
 
 inline net::awaitable<std::string> client::last_line(std::string id)

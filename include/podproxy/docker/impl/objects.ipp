@@ -150,7 +150,7 @@ inline event_kind kind_of_action(std::string_view action) noexcept
     if (action == "destroy" || action == "remove") return event_kind::removed;
     if (action == "rename") return event_kind::renamed;
     if (action == "die" || action == "died" || action == "stop" || action == "restart" || action == "pause" || action == "unpause" || action == "oom" ||
-        action == "update" || action == "cleanup" || action == "init" || action == "restore" || action == "health_status" ||
+        action == "update" || action == "cleanup" || action == "restore" || action == "health_status" ||
         action.starts_with("health_status:"))
         return event_kind::changed;
     return event_kind::other;

@@ -200,6 +200,8 @@ private:
                 if (!n.gateway.empty()) return n.gateway;
             return rules_.host_address;
         }
+        bool const is_up = c.status == docker::container_status::running || c.status == docker::container_status::paused;
+        if (!is_up) return {}; // the next start may bring another one
         docker::attached_network const* best = nullptr;
         int best_rank = 0;
         for (auto const& n : c.networks) {

@@ -160,6 +160,33 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
         else tasks.spawn(inspect(shared_from_this(), id));
     }
 
+    /// After a command of ours: events may be late (Podman writes them to a file, and reads that four times a second).
+    void look_after(std::string const& container, docker::container_status wanted)
+    {
+        auto const it = known.find(container);
+        if (it == known.end() || it->second.status == wanted || !watched.contains(container)) return;
+        if (wanted == docker::container_status::running) take_as_started(it->second);
+        if (!inspecting.contains(container)) inspect_soon(container);
+    }
+
+    void look_after_soon(std::string container, docker::container_status wanted)
+    {
+        asio::post(executor, [self = weak_from_this(), container = std::move(container), wanted] {
+            if (auto const s = self.lock(); s && s->snapshot_given) s->look_after(container, wanted);
+        });
+    }
+
+    /// In the network of the machine its address does not change: that it was started tells all.
+    void take_as_started(docker::container c)
+    {
+        if (c.network_mode != "host" || !inspected.contains(c.id) || c.status == docker::container_status::paused) return;
+        c.status = docker::container_status::running;
+        c.exit_code.reset();
+        c.error.clear();
+        if (c.health != docker::health_status::none) c.health = docker::health_status::starting;
+        learn(std::move(c));
+    }
+
     static net::awaitable<void> inspect(std::shared_ptr<state> s, std::string id)
     {
         auto pause = s->config.first_backoff;
@@ -170,7 +197,9 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
             if (it == s->inspecting.end()) co_return; // the engine was lost meanwhile
             if (!c && c.error() != docker::errc::not_found) {
                 if (c.error() == asio::error::operation_aborted) co_return;
-                s->log.warn("a container can't be inspected", {{"container", id}, {"error", why.text()}});
+                bool const engine_is_there = c.error() == docker::errc::engine_error || c.error() == docker::errc::forbidden || c.error() == docker::errc::bad_answer;
+                s->log.log(engine_is_there ? log_level::warn : log_level::debug, "a container can't be inspected",
+                           std::array<log_field, 2>{log_field("container", id), log_field("error", why.text())});
                 if (c.error() == docker::errc::forbidden) { // and never can
                     s->fail(c.error(), why);
                     co_return;
@@ -229,15 +258,7 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
             if (it != known.end() && !is_watched(e.id)) return;
             break;
         }
-        // In the network of the machine its address does not change: the event alone tells all.
-        if (e.kind == kind::started && it != known.end() && it->second.network_mode == "host" && inspected.contains(e.id)) {
-            docker::container c = it->second;
-            c.status = docker::container_status::running;
-            c.exit_code.reset();
-            c.error.clear();
-            if (c.health != docker::health_status::none) c.health = docker::health_status::starting;
-            learn(std::move(c));
-        }
+        if (e.kind == kind::started && it != known.end()) take_as_started(it->second);
         inspect_soon(e.id);
     }
 
@@ -393,6 +414,7 @@ inline net::awaitable<result<void>> docker_provider::start(member const& m, diag
         s->uses[{container, who.group}] = shared_use::wanted;
         s->update_soon();
     }
+    if (done) s->look_after_soon(container, docker::container_status::running);
     co_return done;
 }
 
@@ -412,6 +434,7 @@ inline net::awaitable<result<void>> docker_provider::stop(member const& m, std::
         s->update_soon();
         why.message = "can't stop " + who.name + ": " + why.message;
     }
+    if (done) s->look_after_soon(container, docker::container_status::exited);
     co_return done;
 }
 
@@ -431,6 +454,7 @@ inline net::awaitable<result<void>> docker_provider::pause(member const& m, diag
         s->update_soon();
         why.message = "can't pause " + who.name + ": " + why.message;
     }
+    if (done) s->look_after_soon(container, docker::container_status::paused);
     co_return done;
 }
 
@@ -446,6 +470,7 @@ inline net::awaitable<result<void>> docker_provider::unpause(member const& m, di
         s->uses[{container, who.group}] = shared_use::wanted;
         s->update_soon();
     }
+    if (done) s->look_after_soon(container, docker::container_status::running);
     co_return done;
 }
 
