@@ -250,10 +250,10 @@ private:
         }
         if (silent) {
             why.message = "systemd has not answered";
-            return errc::timed_out;
+            return podproxy::errc::timed_out;
         }
         why.message = "systemd refuses";
-        return errc::unavailable;
+        return podproxy::errc::unavailable;
     }
 
     net::executor executor_;
