@@ -2,6 +2,7 @@
 
     passthrough  destinations outside of any cluster                 (no cluster needed)
     tool         configuration, logs, signals, PAC                   (no cluster needed)
+    wake_tool    wake-proxy: options, settings, logs, signals, check   (no engine needed)
     badinput     what a client or a file may do wrong                (no cluster needed)
     routing      names, ports and endpoints
     traffic      what flows through a connection into a pod
@@ -16,5 +17,5 @@ import importlib
 
 
 def load() -> None:
-    for name in ("passthrough", "tool", "badinput", "routing", "traffic", "access", "load", "disruption", "wake_cold", "wake_life", "wake_badinput"):
+    for name in ("passthrough", "tool", "wake_tool", "badinput", "routing", "traffic", "access", "load", "disruption", "wake_cold", "wake_life", "wake_badinput"):
         importlib.import_module(f"cases.{name}")
