@@ -48,6 +48,9 @@ using target = std::variant<direct_target, service_target, pod_target>;
     tried again, so that a cluster called `svc` can be reached. Letters of either case mean the same; the parts of an address come back
     in small letters, as Kubernetes has them.
 
+    Where there is a default cluster, `<service>.<namespace>.svc[.cluster.local]` and `<pod>.<service>.<namespace>.svc[.cluster.local]` that end in
+    no known cluster belong to it.
+
     IP addresses and names of a single part belong to no cluster, and neither does a host that is a cluster's name and nothing more.
 
     @param host  Without a port, an IPv6 address without brackets.

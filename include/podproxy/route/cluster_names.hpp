@@ -31,6 +31,17 @@ public:
     /// Let a cluster be known by its own name.
     [[nodiscard]] bool add(std::string_view cluster) { return add(cluster, cluster); }
 
+    /// Forget a cluster with all its names.
+    void remove(std::string_view cluster)
+    {
+        std::erase_if(clusters_, [&](auto const& entry) { return entry.second == cluster; });
+        if (default_ == cluster) default_.clear();
+    }
+
+    /// The cluster for names that end in `.svc.cluster.local` or `.svc` and in no known cluster. Empty: there is none.
+    void set_default(std::string_view cluster) { default_ = cluster; }
+    std::string const& default_cluster() const noexcept { return default_; }
+
     /// The cluster of a name in small letters, or null. Valid until the next `add` or `clear`.
     std::string const* find(std::string_view name_in_lower_case) const noexcept
     {
@@ -42,12 +53,17 @@ public:
     auto const& entries() const noexcept { return clusters_; }
     bool empty() const noexcept { return clusters_.empty(); }
     std::size_t size() const noexcept { return clusters_.size(); }
-    void clear() noexcept { clusters_.clear(); }
+    void clear() noexcept
+    {
+        clusters_.clear();
+        default_.clear();
+    }
 
 private:
     static constexpr std::size_t max_name_bytes = 253; // a host has 255, and "s." stands before the cluster
 
     std::map<std::string, std::string, std::less<>> clusters_;
+    std::string default_;
 };
 
 } // namespace podproxy::route

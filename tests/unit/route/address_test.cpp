@@ -169,3 +169,22 @@ TEST_CASE("address: lengths at their limits")
     CHECK(told(longest + ".s.n.c", clusters) == "pod n/" + longest + " of s in c");
     CHECK(told(longest + "p.s.n.c", clusters) == bad_host);
 }
+
+TEST_CASE("address: names as pods use them belong to the default cluster, if there is one")
+{
+    auto clusters = names({"staging", "prod"});
+    clusters.set_default("prod");
+    CHECK(told("web.shop.svc.cluster.local", clusters) == "service shop/web in prod");
+    CHECK(told("WEB.shop.SVC", clusters) == "service shop/web in prod");
+    CHECK(told("db-0.db.shop.svc.cluster.local.", clusters) == "pod shop/db-0 of db in prod");
+    CHECK(told("redis.default.staging.svc.cluster.local", clusters) == "service default/redis in staging");
+    CHECK(told("web.svc.cluster.local", clusters) == "direct"); // no namespace
+    CHECK(told("web.shop", clusters) == "direct");
+    CHECK(told("github.com", clusters) == "direct");
+    CHECK(told("a.b.c.d.svc.cluster.local", clusters) == told("a.b.c.d.prod", clusters));
+    clusters.remove("prod");
+    CHECK(clusters.default_cluster().empty());
+    CHECK(told("web.shop.svc.cluster.local", clusters) == "direct");
+    CHECK(told("web.shop.staging", clusters) == "service shop/web in staging");
+    CHECK(told("web.shop.prod", clusters) == "direct");
+}

@@ -68,7 +68,7 @@ inline result<target> target_in_cluster(cluster_match const& match)
 inline result<target> parse_address(std::string_view host, cluster_names const& clusters)
 {
     if (!is_host(host)) return errc::bad_host;
-    if (clusters.empty() || is_ip_literal(host)) return target(direct_target{});
+    if ((clusters.empty() && clusters.default_cluster().empty()) || is_ip_literal(host)) return target(direct_target{});
 
     std::string const lower = ascii_lower(host);
     std::string_view name = lower;
@@ -81,6 +81,9 @@ inline result<target> parse_address(std::string_view host, cluster_names const& 
 
     for (std::string_view const form : forms)
         if (auto const match = detail::match_cluster(form, clusters)) return detail::target_in_cluster(*match);
+    // A name as pods use it among themselves. `local` and `svc` are no public domains, so nobody else's names are taken.
+    if (!clusters.default_cluster().empty() && forms[0].size() != name.size() && forms[0].find('.') != std::string_view::npos)
+        return detail::target_in_cluster({forms[0], &clusters.default_cluster()});
     return target(direct_target{});
 }
 
