@@ -95,6 +95,8 @@ public:
 private:
     static bool is_one_off(docker::container const& c) { return ascii_iequals(c.label("com.docker.compose.oneoff"), "true"); }
 
+    static std::string name_of(docker::container const& c) { return c.name.empty() ? c.id.substr(0, 12) : c.name; }
+
     std::string group_of(docker::container const& c) const
     {
         if (own_ && own_->id == c.id) return {}; // nobody puts himself to rest
@@ -108,7 +110,7 @@ private:
             if (auto const group = ascii_trim(c.label(label)); !group.empty()) return std::string(group);
         auto const any = c.labels.lower_bound(std::string(our_labels));
         if (any == c.labels.end() || !any->first.starts_with(our_labels)) return {};
-        return service.empty() ? c.name : std::string(service);
+        return service.empty() ? name_of(c) : std::string(service);
     }
 
     /// Containers of a service, of the same project as `of`.
@@ -154,7 +156,7 @@ private:
         std::string const prefix = is_mixed(group) ? std::string(c.label(compose_project_label)) + "/" : std::string();
         member m;
         m.id = shared ? c.id + "@" + group : c.id;
-        m.name = c.name.empty() ? c.id.substr(0, 12) : c.name;
+        m.name = name_of(c);
         m.group = group;
         if (auto const s = c.label(compose_service_label); !s.empty()) m.service = prefix + std::string(s);
         m.state = state_of(c.status);
