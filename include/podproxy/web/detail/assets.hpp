@@ -33,8 +33,8 @@ h2 { font-size: 1.05rem; margin: 1.75rem 0 .5rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .5rem .8rem; border-top: 1px solid var(--line); font-variant-numeric: tabular-nums; }
 thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .85rem; white-space: nowrap; }
-td { overflow-wrap: anywhere; min-width: 4rem; }
-.hint { display: block; font-size: .85rem; }
+td { overflow-wrap: break-word; max-width: 26rem; }
+.hint { display: block; font-size: .85rem; min-width: 7rem; }
 .good { color: var(--good); } .busy { color: var(--busy); } .bad { color: var(--bad); } .quiet { color: var(--soft); }
 .good::before, .busy::before, .bad::before, .quiet::before { margin-right: .4em; }
 .good::before { content: "\25CF"; } .busy::before { content: "\25D0"; } .bad::before { content: "\25B2"; } .quiet::before { content: "\25CB"; }
@@ -56,7 +56,7 @@ inline constexpr std::string_view script_js = R"js("use strict";
   let timer = 0;
   root.classList.add("js");
 
-  async function refresh() {
+  async function refresh(focus) {
     clearTimeout(timer);
     try {
       const answer = await fetch("/", { headers: { Accept: "text/html" }, cache: "no-store" });
@@ -64,15 +64,17 @@ inline constexpr std::string_view script_js = R"js("use strict";
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
       const shown = document.querySelector("main");
       if (fresh && fresh.innerHTML !== shown.innerHTML) {
-        const focus = document.activeElement && document.activeElement.dataset.path;
+        focus = focus || (document.activeElement && document.activeElement.dataset.path);
+        const scrolled = [...shown.querySelectorAll(".table")].map((table) => table.scrollLeft);
         shown.replaceChildren(...fresh.childNodes);
-        if (focus) for (const b of shown.querySelectorAll("button")) if (b.dataset.path === focus) b.focus();
+        shown.querySelectorAll(".table").forEach((table, i) => { table.scrollLeft = scrolled[i] || 0; });
+        if (focus) for (const b of shown.querySelectorAll("button")) if (b.dataset.path === focus) b.focus({ preventScroll: true });
       }
       note.textContent = "";
     } catch (error) {
       note.textContent = "Not up to date: " + (error.message || "no answer");
     }
-    if (!document.hidden) timer = setTimeout(refresh, every);
+    if (!document.hidden) timer = setTimeout(() => refresh(), every);
   }
 
   document.addEventListener("click", async (event) => {
@@ -86,12 +88,12 @@ inline constexpr std::string_view script_js = R"js("use strict";
     } catch (error) {
       failed = error.message || "no answer";
     }
-    await refresh();
     button.disabled = false;
+    await refresh(button.dataset.path);
     if (failed) note.textContent = failed;
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
-  timer = setTimeout(refresh, every);
+  timer = setTimeout(() => refresh(), every);
 })();
 )js";
 
