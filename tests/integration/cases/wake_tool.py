@@ -1,4 +1,5 @@
 """What wake-proxy does as a program: options, settings, logs, signals, sockets of a service manager, `check`. The engine is one in memory."""
+import fcntl
 import json
 import os
 import re
@@ -214,20 +215,18 @@ class Manager:
 
     def launch(self) -> subprocess.Popen:
         # LISTEN_PID has to be the pid of the program itself, so a shell sets it and turns into it.
-        numbers = [s.fileno() for s in self.sockets]
-        moves = " ".join(f"{3 + i}<&{90 + i}" for i in range(len(numbers)))
-        closes = " ".join(f"{90 + i}<&-" for i in range(len(numbers)))
-
-        def hand_over():
-            for i, number in enumerate(numbers):
-                os.dup2(number, 90 + i)
-
+        numbers = [fcntl.fcntl(s.fileno(), fcntl.F_DUPFD, 100) for s in self.sockets]
+        moves = " ".join(f"{3 + i}<&{number}" for i, number in enumerate(numbers))
+        closes = " ".join(f"{number}<&-" for number in numbers)
         command = f'export LISTEN_PID=$$ LISTEN_FDS={len(numbers)}; exec "$0" "$@" {moves} {closes}'
         folder = self.world.new_folder()
-        log = open(folder / "log", "ab")
-        return subprocess.Popen(["bash", "-c", command, str(program(self.world)), *self.arguments], pass_fds=[90 + i for i in range(len(numbers))],
-                                preexec_fn=hand_over, stdout=log, stderr=log, cwd=folder,
-                                env={"PATH": os.environ["PATH"], "DOCKER_HOST": self.docker, "NOTIFY_SOCKET": "@" + self.name[1:]})
+        try:
+            with open(folder / "log", "ab") as log:
+                return subprocess.Popen(["bash", "-c", command, str(program(self.world)), *self.arguments], pass_fds=numbers, stdout=log, stderr=log, cwd=folder,
+                                        env={"PATH": os.environ["PATH"], "DOCKER_HOST": self.docker, "NOTIFY_SOCKET": "@" + self.name[1:]})
+        finally:
+            for number in numbers:
+                os.close(number)
 
     def heard(self) -> str:
         return self.notify.recv(4096).decode()
