@@ -12,6 +12,7 @@
 #include <podproxy/net/asio.hpp>
 #include <podproxy/net/stream.hpp>
 #include <podproxy/net/task_group.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -58,6 +59,16 @@ public:
 
     /// Connect to a port of one pod, used as it is. Otherwise as `dial_service`.
     net::awaitable<result<net::any_stream>> dial_pod(std::string ns, std::string pod, std::uint16_t port, diagnostics& why);
+
+    /// Connections into pods that are open.
+    std::size_t connections() const noexcept
+    {
+        std::size_t n = 0;
+        for (auto const& [pod, sessions] : pods_) n += sessions->connections();
+        return n;
+    }
+    /// Pods that connections are open to, or were a while ago, and the ready sessions to them.
+    std::size_t pods() const noexcept { return pods_.size(); }
 
     void close();
     net::awaitable<void> join();

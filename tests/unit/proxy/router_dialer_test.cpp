@@ -158,3 +158,62 @@ TEST_CASE("router dialer: a cluster whose name is taken or impossible is not add
     CHECK(f.asked("web.kube") == "kube.api.test GET /api/v1/namespaces/first/services/web");
     CHECK(f.asked("web.arn:aws:eks:eu-central-1:1:cluster/x").starts_with("arn:aws:eks"));
 }
+
+TEST_CASE("router dialer: aliases lead to their cluster, until it is taken away", "[proxy][router_dialer]")
+{
+    fixture f;
+    REQUIRE(f.add("arn:aws:eks:eu:1:cluster/prod"));
+    REQUIRE(f.add("staging"));
+    CHECK(f.router.add_alias("prod", "arn:aws:eks:eu:1:cluster/prod"));
+    CHECK_FALSE(f.router.add_alias("staging", "arn:aws:eks:eu:1:cluster/prod")); // taken
+    CHECK_FALSE(f.router.add_alias("x", "nowhere"));
+    CHECK(f.asked("web.shop.prod") == "arn:aws:eks:eu:1:cluster/prod.api.test GET /api/v1/namespaces/shop/services/web");
+    CHECK(f.router.way_of(host_port("web.prod", 80)) == "arn:aws:eks:eu:1:cluster/prod");
+
+    auto const gone = f.router.remove("arn:aws:eks:eu:1:cluster/prod");
+    REQUIRE(gone);
+    CHECK(f.router.way_of(host_port("web.prod", 80)) == "direct");
+    CHECK(f.router.way_of(host_port("web.staging", 80)) == "staging");
+    CHECK_FALSE(f.router.remove("arn:aws:eks:eu:1:cluster/prod"));
+    CHECK(f.router.add_alias("prod", "staging"));
+    gone->close();
+    spawned<result<void>> j(f.ctx, [](kube::cluster_dialer& c) -> net::awaitable<result<void>> {
+        co_await c.join();
+        co_return result<void>{};
+    }(*gone));
+    CHECK(poll_until(f.ctx, [&] { return j.done(); }));
+}
+
+TEST_CASE("router dialer: a dial goes on in a cluster that is taken away meanwhile", "[proxy][router_dialer]")
+{
+    fixture f;
+    REQUIRE(f.add("kube"));
+    f.dial.emplace(f.ctx, f.router.dial(host_port("web.shop.kube", 80), f.why));
+    f.dial->run();
+    auto gone = f.router.remove("kube");
+    REQUIRE(f.api.peers.size() == 1);
+    CHECK_FALSE(f.dial->done());
+    f.api.last().send(404, test::status_json(404, "no such service"));
+    CHECK(poll_until(f.ctx, [&] { return f.dial->done(); }));
+    CHECK(f.dial->error() == kube::errc::not_found);
+    CHECK(gone.use_count() == 1);
+    gone->close();
+    spawned<result<void>> j(f.ctx, [](kube::cluster_dialer& c) -> net::awaitable<result<void>> {
+        co_await c.join();
+        co_return result<void>{};
+    }(*gone));
+    CHECK(poll_until(f.ctx, [&] { return j.done(); }));
+}
+
+TEST_CASE("router dialer: names as pods use them go to the default cluster", "[proxy][router_dialer]")
+{
+    fixture f;
+    REQUIRE(f.add("prod"));
+    CHECK(f.router.set_default_cluster("prod"));
+    CHECK(f.asked("web.shop.svc.cluster.local") == "prod.api.test GET /api/v1/namespaces/shop/services/web");
+    CHECK_FALSE(f.router.set_default_cluster("gone"));
+    f.dial.emplace(f.ctx, f.router.dial(host_port("web.shop.svc.cluster.local", 80), f.why));
+    f.dial->run();
+    CHECK(f.dial->error() == kube::errc::unknown_cluster);
+    CHECK(f.why.text() == "there is no cluster gone, the default for names that end in .svc.cluster.local");
+}
