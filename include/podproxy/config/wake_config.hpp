@@ -80,6 +80,10 @@ struct wake_config {
     std::optional<host_port> status_listen;
     /// `statusButtons`: whether the page can wake and stop groups. Default no.
     bool status_buttons = false;
+    /// `statusNames`: names by which the status page may be asked beside IP addresses and localhost. Default none.
+    std::vector<std::string> status_names;
+    /// `statusTokenFile`: a file with the token that everybody is asked for; `~` is the home folder. Default none: nobody is asked.
+    std::string status_token_file;
     /// `drain`: how long open connections may go on after SIGTERM. Default 10s.
     std::chrono::milliseconds drain{10'000};
     /// `log`: as podproxy's.

@@ -149,6 +149,8 @@ TEST_CASE("wake config: engines of all kinds")
     auto const c = parsed(R"(
 statusListenAddress: 127.0.0.1:9081
 statusButtons: true
+statusNames: [status.example.com, wake-proxy]
+statusTokenFile: ~/token
 labels: false
 drain: 1m
 log: {level: debug, format: json}
@@ -166,6 +168,9 @@ groups:
 )");
     CHECK(c.status_listen == host_port("127.0.0.1", 9081));
     CHECK(c.status_buttons);
+    CHECK(c.status_names == lines{"status.example.com", "wake-proxy"});
+    CHECK(c.status_token_file.ends_with("/token"));
+    CHECK_FALSE(c.status_token_file.starts_with('~'));
     CHECK(c.drain == 1min);
     CHECK(c.log.level == log_level::debug);
     REQUIRE(c.providers.size() == 5);
@@ -330,6 +335,20 @@ TEST_CASE("wake config: wrong arguments are all told")
     CHECK(told(problems) == lines{"none.yaml: can't be read: No such file or directory"});
 }
 
+TEST_CASE("wake config: without options everything comes from labels")
+{
+    problem_list problems;
+    wake_arguments args;
+    args.status = ":9081";
+    auto const c = made(args, problems);
+    CHECK(told(problems) == lines{});
+    REQUIRE(c);
+    CHECK(c->labels);
+    CHECK(c->settings.groups.empty());
+    CHECK(c->providers.at(0).engine == wake_engine::docker);
+    CHECK(c->status_listen == host_port("", 9081));
+}
+
 TEST_CASE("wake config: the log's level comes from the argument, the environment, the file")
 {
     wake_arguments args;
@@ -396,6 +415,8 @@ TEST_CASE("wake config: the example in deploy/ is in order, and its defaults are
     CHECK(c.drain == none.drain);
     CHECK(c.status_listen == none.status_listen);
     CHECK(c.status_buttons == none.status_buttons);
+    CHECK(c.status_names == none.status_names);
+    CHECK(c.status_token_file == none.status_token_file);
     CHECK(c.log == none.log);
     CHECK(c.settings.groups.size() == 4);
     CHECK(c.settings.ports.size() == 4);

@@ -40,6 +40,8 @@ public:
         if (auto log = in.map("log")) read_log(*log, env_, out_.log);
         read_address(in, "statusListenAddress", out_.status_listen);
         in.read("statusButtons", out_.status_buttons);
+        in.read("statusNames", out_.status_names);
+        if (in.read("statusTokenFile", out_.status_token_file)) out_.status_token_file = expand_home(out_.status_token_file, env_.home);
         read_time(in, "drain", out_.drain);
         in.read("labels", out_.labels);
         if (auto defaults = in.map("defaults")) {
