@@ -283,6 +283,7 @@ private:
     bool forced_ = false; ///< A person wants it.
     unsigned rest_failures_ = 0;
     time_point rest_again_{};
+    bool rest_waits_ = false; ///< For that time.
 
     std::vector<group_action> actions_;
 };

@@ -172,7 +172,7 @@ inline std::optional<group_fsm::time_point> group_fsm::next_timer() const
         break;
     case phase::resting:
         if (waiting_ != 0) at(deadline_);
-        if (known_ && rest_failures_ != 0) at(rest_again_);
+        if (known_ && rest_waits_) at(rest_again_);
         break;
     }
     return out;
@@ -286,11 +286,13 @@ inline void group_fsm::observe(entry& e, member m, time_point now)
         break;
     case member_state::paused:
     case member_state::stopping:
+        e.done = false;
         if (e.expected == outcome::resting) e.expected = outcome::seen;
         break;
     case member_state::stopped:
     case member_state::dead: {
         if (e.expected == outcome::resting) e.expected = outcome::seen;
+        if (e.m.exit_code != 0) e.done = false;
         if (e.tried == 0 || e.ended) break;
         // Is this the end of the run that we have asked for, or old news? The engine may tell the end before it confirms the start.
         bool const has_run = !e.m.run.empty();
@@ -895,12 +897,17 @@ inline bool group_fsm::resting(time_point now)
     if (waiting_ != 0 && now >= deadline_) refuse(errc::start_timed_out, "it is still being put to rest", {});
     if (!known_) return false;
     bool all = true;
+    rest_waits_ = false;
     for (std::size_t i = 0; i < entries_.size(); ++i) {
         entry& e = entries_[i];
         if (at_rest(e)) continue;
         all = false;
-        if (e.pending != member_command::none || e.expected != outcome::seen || e.m.state == member_state::stopping || now < rest_again_) continue;
+        if (e.pending != member_command::none || e.expected != outcome::seen || e.m.state == member_state::stopping) continue;
         if (!plan_.may_stop(i, [this](std::size_t j) { return !at_rest(entries_[j]); })) continue;
+        if (now < rest_again_) {
+            rest_waits_ = true;
+            continue;
+        }
         if (config_.action == idle_action::throttle) {
             if (config_.idle_resources == resources{}) {
                 e.level = limits_level::idle;
