@@ -93,6 +93,8 @@ public:
     }
 
     /// Waits in flight complete with `operation_aborted`.
+    void cancel() noexcept;
+    /// The same, and nothing more goes through.
     void close() noexcept;
     bool is_open() const noexcept { return socket_.is_open(); }
 

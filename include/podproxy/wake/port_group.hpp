@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <unordered_set>
 #include <utility>
 
@@ -122,6 +123,33 @@ private:
     bool probing_ = false;
     bool front_ = false;
 };
+
+namespace detail {
+
+/// Errors of connecting that waiting does not change: they are ours, or the configuration's.
+inline bool is_final(std::error_code ec) noexcept
+{
+    for (auto const e : {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system, std::errc::no_buffer_space, std::errc::not_enough_memory,
+                         std::errc::permission_denied, std::errc::operation_not_permitted, std::errc::address_not_available, std::errc::invalid_argument,
+                         std::errc::address_family_not_supported})
+        if (is_system_error(ec, e)) return true;
+    return false;
+}
+
+/// Leaves a gate to the next one, if nothing else was said.
+struct probe_guard {
+    explicit probe_guard(port_gate& g) noexcept : gate(&g) {}
+    probe_guard(probe_guard const&) = delete;
+    probe_guard& operator=(probe_guard const&) = delete;
+    ~probe_guard()
+    {
+        if (gate) gate->left();
+    }
+    port_gate& done() noexcept { return *std::exchange(gate, nullptr); }
+    port_gate* gate;
+};
+
+} // namespace detail
 
 /// Keeps lines of one kind apart: at most one a second, with the number of those that were left out.
 class line_limit {

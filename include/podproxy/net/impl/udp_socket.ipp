@@ -281,6 +281,12 @@ inline std::error_code udp_socket::take_error()
     return {error, std::system_category()};
 }
 
+inline void udp_socket::cancel() noexcept
+{
+    std::error_code ignored;
+    socket_.cancel(ignored);
+}
+
 inline void udp_socket::close() noexcept
 {
     std::error_code ignored;
