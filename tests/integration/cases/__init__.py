@@ -8,6 +8,7 @@
     traffic      what flows through a connection into a pod
     access       users, rights, tokens, certificates
     load         many connections at once, some of which have stopped reading
+    wake_kube    wake-proxy: workloads that sleep at zero replicas
     disruption   components, pods and Services that change while podproxy runs; last, since they shake the node
     wake_cold      wake-proxy: cold starts, many of them, many clients at once     (a container engine)
     wake_life      wake-proxy: health, idle time, groups, labels, the engine goes and comes back
@@ -17,5 +18,5 @@ import importlib
 
 
 def load() -> None:
-    for name in ("passthrough", "tool", "wake_tool", "badinput", "routing", "traffic", "access", "load", "disruption", "wake_cold", "wake_life", "wake_badinput"):
+    for name in ("passthrough", "tool", "wake_tool", "badinput", "routing", "traffic", "access", "load", "wake_kube", "disruption", "wake_cold", "wake_life", "wake_badinput"):
         importlib.import_module(f"cases.{name}")

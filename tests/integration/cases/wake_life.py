@@ -558,7 +558,7 @@ def status(world):
         check_contains("the page", page(port, "/").text, "shown")
         sock.close()
         wake.await_rest(container)
-        check_equal("a button that is off", clients.request(socket.create_connection(("127.0.0.1", port), 5), "POST", "/groups/shown/wake", host="x").status
+        check_equal("a button that is off", clients.request(socket.create_connection(("127.0.0.1", port), 5), "POST", "/api/groups/shown/wake", host="127.0.0.1").status
                     in (403, 404, 405), True)
 
 
