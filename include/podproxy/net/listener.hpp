@@ -3,6 +3,7 @@
 
 #include <podproxy/core/result.hpp>
 #include <podproxy/net/asio.hpp>
+#include <podproxy/net/ready_socket.hpp>
 #include <asio/basic_socket_acceptor.hpp>
 #include <asio/error.hpp>
 #include <asio/ip/v6_only.hpp>
@@ -77,15 +78,14 @@ public:
     /** Wait for the next client.
         @par Cancel total.
         @return a connected socket, or the error that ended the listener's life (`operation_aborted` after `close`). */
-    awaitable<result<tcp_socket>> accept()
+    awaitable<result<ready_socket>> accept()
     {
         bool reported = false;
         for (;;) {
             if (!acceptor_.is_open()) co_return std::error_code(asio::error::operation_aborted);
-            std::error_code ec;
-            tcp_socket socket(acceptor_.get_executor());
-            accept_now(socket, ec);
-            if (!ec) co_return result<tcp_socket>(std::move(socket));
+            auto socket = accept_now();
+            if (socket) co_return socket;
+            auto const ec = socket.error();
             if (is_system_error(ec, std::errc::resource_unavailable_try_again) || is_system_error(ec, std::errc::operation_would_block)) {
                 auto [wait_ec] = co_await acceptor_.async_wait(tcp_acceptor::wait_read, asio::as_tuple(use_awaitable));
                 if (wait_ec) co_return wait_ec;
@@ -120,19 +120,19 @@ private:
         acceptor_.set_option(asio::ip::tcp::no_delay(true), ignored);
     }
 
-    void accept_now(tcp_socket& socket, std::error_code& ec)
+    result<ready_socket> accept_now()
     {
 #if defined(__linux__)
         // One call instead of three, and nothing that a child process could inherit.
         int const fd = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0) {
-            ec.assign(errno, std::system_category());
-            return;
-        }
-        socket.assign(protocol_, fd, ec);
-        if (ec) ::close(fd);
+        if (fd < 0) return std::error_code(errno, std::system_category());
+        return ready_socket(acceptor_.get_executor(), fd);
 #else
+        tcp_socket socket(acceptor_.get_executor());
+        std::error_code ec;
         acceptor_.accept(socket, ec);
+        if (ec) return ec;
+        return ready_socket(std::move(socket));
 #endif
     }
 

@@ -13,6 +13,8 @@ namespace podproxy::net {
 
 enum class wait_kind { read, write };
 
+class ready_socket;
+
 /** A two-way flow of bytes: the one seam between dialers, protocols and the relay.
 
     It speaks in readiness: `try_*` never waits, and answers `errc::would_block` when there is nothing to do now; `async_wait`
@@ -55,7 +57,7 @@ public:
     virtual void reset() noexcept { close(); }
 
     /// The socket itself, when reading and writing it directly is the same as using this stream; else null.
-    virtual tcp_socket* plain_socket() noexcept { return nullptr; }
+    virtual ready_socket* plain_socket() noexcept { return nullptr; }
 
     /** For streams that hold received bytes already (a multiplexer's): `view` lends them without a copy, `consume` drops bytes
         from the front. A view is valid until the next `consume`, `try_read` or wait.

@@ -16,12 +16,25 @@ public:
 
     net::awaitable<result<net::any_stream>> dial(host_port destination, diagnostics& why) override
     {
-        auto socket = co_await net::connect(std::move(destination), config_, why);
-        if (!socket) co_return socket.error();
-        co_return result<net::any_stream>(std::make_unique<net::tcp_stream>(std::move(*socket), net::tcp_stream::mode::non_blocking));
+        net::ready_socket socket(co_await asio::this_coro::executor);
+        if (auto const where = net::literal_endpoint(destination)) { // the usual case has one frame
+            auto const begun = net::start_connect(socket, *where, config_, &why);
+            if (!begun && begun.error() != podproxy::errc::would_block) co_return begun.error();
+            if (!begun) {
+                auto finished = co_await net::finish_connect(std::move(socket), *where, why);
+                if (!finished) co_return finished.error();
+                co_return make(*std::move(finished));
+            }
+            co_return make(std::move(socket));
+        }
+        auto connected = co_await net::connect(std::move(destination), config_, why);
+        if (!connected) co_return connected.error();
+        co_return make(*std::move(connected));
     }
 
 private:
+    static result<net::any_stream> make(net::ready_socket socket) { return std::make_unique<net::tcp_stream>(std::move(socket)); }
+
     net::connect_config config_;
 };
 

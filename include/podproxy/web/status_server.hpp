@@ -38,7 +38,7 @@ public:
     std::size_t clients() const noexcept { return tasks_.size(); }
 
 private:
-    net::awaitable<void> client(net::tcp_socket socket);
+    net::awaitable<void> client(net::ready_socket socket);
 
     net::executor executor_;
     status_pages pages_;

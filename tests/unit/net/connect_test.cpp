@@ -17,7 +17,7 @@ using namespace podproxy::test;
 using namespace std::chrono_literals;
 using asio::ip::tcp;
 using acceptor = asio::basic_socket_acceptor<tcp, net::executor>;
-using connected = result<net::tcp_socket>;
+using connected = result<net::ready_socket>;
 
 namespace {
 
@@ -74,6 +74,20 @@ std::error_code finish(asio::io_context& ctx, spawned<connected>& s)
     return s.error();
 }
 
+/// The context's own descriptors are there from now on.
+void warm_up(asio::io_context& ctx, tcp::endpoint const& hole)
+{
+    diagnostics why;
+    net::connect_config const config;
+    for (std::string const host : {"localhost", "127.0.0.1"}) {
+        spawned<connected> s(ctx, net::connect(host_port(host, hole.port()), config, why));
+        s.run().cancel();
+        (void)finish(ctx, s);
+    }
+    ctx.restart();
+    ctx.run();
+}
+
 } // namespace
 
 TEST_CASE("connect: an address, version 4 and 6, is connected to with TCP_NODELAY set")
@@ -86,7 +100,7 @@ TEST_CASE("connect: an address, version 4 and 6, is connected to with TCP_NODELA
         net::connect_config const config;
         spawned<connected> s(ctx, net::connect(host_port(where.address().to_string(), a.local_endpoint().port()), config, why));
         REQUIRE_FALSE(finish(ctx, s));
-        net::tcp_socket& socket = *s.value();
+        net::ready_socket& socket = *s.value();
         tcp::no_delay nodelay;
         socket.get_option(nodelay);
         CHECK(nodelay.value());
@@ -94,7 +108,7 @@ TEST_CASE("connect: an address, version 4 and 6, is connected to with TCP_NODELA
         CHECK((::fcntl(socket.native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
         CHECK(socket.remote_endpoint() == a.local_endpoint());
         tcp::socket peer = a.accept();
-        net::tcp_stream stream(std::move(socket), net::tcp_stream::mode::non_blocking);
+        net::tcp_stream stream(std::move(socket));
         CHECK(*stream.try_write(as_bytes("x")) == 1);
         char byte = 0;
         CHECK(peer.read_some(asio::buffer(&byte, 1)) == 1);
@@ -139,6 +153,7 @@ TEST_CASE("connect: a silent address is raced by the next one, and its socket is
     diagnostics why;
     net::connect_config config;
     config.attempt_delay = 20ms;
+    warm_up(ctx, hole.endpoint());
     std::size_t const before = open_descriptors();
     {
         auto const begin = net::clock::now();
@@ -197,11 +212,9 @@ TEST_CASE("connect: each socket is prepared before it connects, and a failure th
     diagnostics why;
     int prepared = 0;
     net::connect_config config;
-    config.prepare = [&](net::tcp_socket& socket) {
+    config.prepare = [&](net::ready_socket& socket) {
         ++prepared;
-        std::error_code ec;
-        socket.set_option(asio::socket_base::keep_alive(true), ec);
-        return ec;
+        return socket.set_option(asio::socket_base::keep_alive(true));
     };
     spawned<connected> s(ctx, net::connect(host_port("127.0.0.1", good.local_endpoint().port()), config, why));
     REQUIRE_FALSE(finish(ctx, s));
@@ -210,7 +223,7 @@ TEST_CASE("connect: each socket is prepared before it connects, and a failure th
     CHECK(alive.value());
     CHECK(prepared == 1);
 
-    config.prepare = [](net::tcp_socket&) { return std::make_error_code(std::errc::operation_not_permitted); };
+    config.prepare = [](net::ready_socket&) { return std::make_error_code(std::errc::operation_not_permitted); };
     spawned<connected> t(ctx, net::connect_any({good.local_endpoint(), good.local_endpoint()}, config, why));
     CHECK(finish(ctx, t) == std::errc::operation_not_permitted);
 }
@@ -219,15 +232,7 @@ TEST_CASE("connect: cancelled at any moment, or by a deadline, it leaves no desc
 {
     asio::io_context ctx;
     blackhole hole(ctx);
-    { // Asio's own descriptors are there from now on
-        diagnostics why;
-        net::connect_config const config;
-        spawned<connected> warm(ctx, net::connect(host_port("localhost", hole.endpoint().port()), config, why));
-        warm.run().cancel();
-        (void)finish(ctx, warm);
-    }
-    ctx.restart();
-    ctx.run();
+    warm_up(ctx, hole.endpoint());
     std::size_t const before = open_descriptors();
     net::connect_config config;
     config.attempt_delay = 1ms;
@@ -256,7 +261,7 @@ TEST_CASE("connect: cancelled at any moment, or by a deadline, it leaves no desc
 TEST_CASE("connect: begun without waiting, it is made at once or later, or tells why not")
 {
     asio::io_context ctx;
-    net::tcp_socket socket(ctx.get_executor());
+    net::ready_socket socket(ctx.get_executor());
     diagnostics why;
     SECTION("to a listener here")
     {

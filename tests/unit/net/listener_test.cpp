@@ -22,9 +22,9 @@ using asio::ip::tcp;
 namespace {
 tcp::endpoint any_loopback_port() { return {asio::ip::address_v4::loopback(), 0}; }
 
-result<net::tcp_socket> accept_one(asio::io_context& ctx, net::listener& l)
+result<net::ready_socket> accept_one(asio::io_context& ctx, net::listener& l)
 {
-    test::spawned<result<net::tcp_socket>> s(ctx, l.accept());
+    test::spawned<result<net::ready_socket>> s(ctx, l.accept());
     for (int i = 0; i < 200 && !s.done(); ++i) {
         ctx.restart();
         ctx.run_one_for(std::chrono::milliseconds(50));
@@ -44,7 +44,7 @@ TEST_CASE("listener: accepts clients that were there before and ones that come l
     REQUIRE(first);
     CHECK(first->remote_endpoint() == early.local_endpoint());
 
-    test::spawned<result<net::tcp_socket>> s(ctx, l->accept());
+    test::spawned<result<net::ready_socket>> s(ctx, l->accept());
     s.run();
     CHECK_FALSE(s.done());
     late.connect(l->local_endpoint());
@@ -74,12 +74,12 @@ TEST_CASE("listener: close and cancellation end an accept")
     auto l = net::listener::open(ctx.get_executor(), any_loopback_port());
     REQUIRE(l);
     {
-        test::spawned<result<net::tcp_socket>> s(ctx, l->accept());
+        test::spawned<result<net::ready_socket>> s(ctx, l->accept());
         s.run();
         s.cancel().run();
         CHECK(s.error() == asio::error::operation_aborted);
     }
-    test::spawned<result<net::tcp_socket>> s(ctx, l->accept());
+    test::spawned<result<net::ready_socket>> s(ctx, l->accept());
     s.run();
     l->close();
     s.run();
@@ -123,7 +123,7 @@ TEST_CASE("listener: without descriptors it rests, loses nobody, and goes on whe
     rlimit few = before;
     few.rlim_cur = static_cast<rlim_t>(highest); // not one more
     ::setrlimit(RLIMIT_NOFILE, &few);
-    test::spawned<result<net::tcp_socket>> s(ctx, l->accept());
+    test::spawned<result<net::ready_socket>> s(ctx, l->accept());
     for (int i = 0; i < 10 && reports == 0; ++i) {
         ctx.restart();
         ctx.run_one_for(std::chrono::milliseconds(50));

@@ -34,7 +34,7 @@ TEST_CASE("direct dialer: gives a plain socket to the destination", "[proxy][dir
     REQUIRE(poll_until(ctx, [&] { return s.done(); }));
     REQUIRE(s.value());
     CHECK(why.empty());
-    net::tcp_socket* const socket = (*s.value())->plain_socket();
+    net::ready_socket* const socket = (*s.value())->plain_socket();
     REQUIRE(socket);
     CHECK(socket->remote_endpoint() == listening.local_endpoint());
     CHECK((::fcntl(socket->native_handle(), F_GETFL) & O_NONBLOCK) != 0);
@@ -61,7 +61,7 @@ TEST_CASE("direct dialer: prepares its sockets as the config wants", "[proxy][di
     acceptor listening(ctx, loopback());
     net::connect_config config;
     int prepared = 0;
-    config.prepare = [&](net::tcp_socket&) {
+    config.prepare = [&](net::ready_socket&) {
         ++prepared;
         return std::make_error_code(std::errc::operation_not_permitted);
     };

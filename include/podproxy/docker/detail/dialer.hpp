@@ -53,9 +53,8 @@ public:
         net::connect_config const usual;
         auto socket = co_await net::connect(std::move(destination), usual, why);
         if (!socket) co_return socket.error();
-        std::error_code ignored;
-        socket->set_option(asio::socket_base::keep_alive(true), ignored);
-        co_return result<net::any_stream>(std::make_unique<net::tcp_stream>(std::move(*socket), net::tcp_stream::mode::non_blocking));
+        (void)socket->set_option(asio::socket_base::keep_alive(true));
+        co_return result<net::any_stream>(std::make_unique<net::tcp_stream>(std::move(*socket)));
     }
 };
 

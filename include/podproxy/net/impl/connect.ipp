@@ -1,6 +1,7 @@
 #ifndef PODPROXY_NET_IMPL_CONNECT_IPP
 #define PODPROXY_NET_IMPL_CONNECT_IPP
 
+#include <podproxy/core/ip_address.hpp>
 #include <podproxy/net/connect.hpp>
 #include <podproxy/net/happy_eyeballs_fsm.hpp>
 #include <podproxy/net/resolve.hpp>
@@ -24,37 +25,25 @@ namespace podproxy::net {
 namespace detail {
 
 /// A new socket, non-blocking and not inherited by child processes.
-inline std::error_code open_socket(tcp_socket& socket, asio::ip::tcp const& protocol)
+inline std::error_code open_socket(ready_socket& socket, asio::ip::tcp const& protocol)
 {
     std::error_code ec;
 #if defined(__linux__)
     int const fd = ::socket(protocol.family(), protocol.type() | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol.protocol());
     if (fd < 0) return {errno, std::system_category()};
-    socket.assign(protocol, fd, ec);
-    if (ec) ::close(fd);
+    socket.assign(fd);
 #else
-    socket.open(protocol, ec);
-    if (!ec) socket.native_non_blocking(true, ec);
-    if (!ec && ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC) != 0) ec.assign(errno, std::system_category());
+    tcp_socket opened(socket.get_executor());
+    opened.open(protocol, ec);
+    if (!ec) opened.native_non_blocking(true, ec);
+    if (!ec && ::fcntl(opened.native_handle(), F_SETFD, FD_CLOEXEC) != 0) ec.assign(errno, std::system_category());
+    if (!ec) socket.assign(opened.release());
 #endif
     return ec;
 }
 
-/// What became of a connection attempt so far: nothing (`asio::error::in_progress`), success (no error) or a failure.
-inline std::error_code begin_connect(tcp_socket& socket, asio::ip::tcp::endpoint const& endpoint, connect_config const& config)
-{
-    std::error_code ec = open_socket(socket, endpoint.protocol());
-    if (!ec && config.prepare) ec = config.prepare(socket);
-    if (ec) return ec;
-    socket.set_option(asio::ip::tcp::no_delay(true), ec); // before the data; without it only slower
-    // Asio's own `connect` would wait here until it is through. On the same machine it often is at once.
-    if (::connect(socket.native_handle(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0) return {};
-    if (errno == EINPROGRESS || errno == EINTR) return asio::error::in_progress;
-    return {errno, std::system_category()};
-}
-
-/// The same, after the socket became writable.
-inline std::error_code check_connect(tcp_socket& socket, [[maybe_unused]] asio::ip::tcp::endpoint const& endpoint)
+/// What became of a connection attempt after a while: nothing yet (`asio::error::in_progress`), success (no error) or a failure.
+inline std::error_code check_connect(ready_socket& socket, [[maybe_unused]] asio::ip::tcp::endpoint const& endpoint)
 {
 #if defined(__linux__)
     // Asked again, connect(2) tells all in one call: through, still on its way, or what went wrong.
@@ -66,10 +55,21 @@ inline std::error_code check_connect(tcp_socket& socket, [[maybe_unused]] asio::
     socklen_t size = sizeof error;
     if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
     if (error != 0) return {error, std::system_category()};
-    std::error_code ec;
-    (void)socket.remote_endpoint(ec); // woken too early?
-    return ec == asio::error::not_connected ? std::error_code(asio::error::in_progress) : ec;
+    return socket.remote_endpoint().port() == 0 ? std::error_code(asio::error::in_progress) : std::error_code(); // woken too early?
 #endif
+}
+
+/// The same, for the beginning.
+inline std::error_code begin_connect(ready_socket& socket, asio::ip::tcp::endpoint const& endpoint, connect_config const& config)
+{
+    std::error_code ec = open_socket(socket, endpoint.protocol());
+    if (!ec && config.prepare) ec = config.prepare(socket);
+    if (ec) return ec;
+    (void)socket.set_option(asio::ip::tcp::no_delay(true)); // before the data; without it only slower
+    if (::connect(socket.native_handle(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0) return {};
+    if (errno != EINPROGRESS && errno != EINTR) return {errno, std::system_category()};
+    // On the same machine it is often through by now: asking costs less than a turn through the event loop.
+    return check_connect(socket, endpoint);
 }
 
 inline std::string endpoint_text(asio::ip::tcp::endpoint const& endpoint)
@@ -87,8 +87,9 @@ inline std::error_code explain_connect(std::string const& whom, std::error_code 
     `wake`. Shared, since the handler of a closed socket is called after the race is over. */
 struct race {
     struct attempt {
-        attempt(executor ex, asio::ip::tcp::endpoint const& where) : socket(ex), endpoint(where) {}
-        tcp_socket socket;
+        attempt(executor ex, asio::ip::tcp::endpoint const& where) : writable(ex), socket(ex), endpoint(where) {}
+        ready_wait writable;
+        ready_socket socket;
         asio::ip::tcp::endpoint endpoint;
         std::error_code outcome = asio::error::in_progress;
         bool counted = false; ///< the machine knows that it failed
@@ -98,7 +99,8 @@ struct race {
 
     static void watch(std::shared_ptr<race> const& self, std::size_t i)
     {
-        self->attempts[i]->socket.async_wait(tcp_socket::wait_write, [self, i](std::error_code ec) {
+        attempt& waiting = *self->attempts[i];
+        waiting.writable.async_wait(waiting.socket, wait_kind::write, [self, i](std::error_code ec) {
             if (self->over) return;
             attempt& a = *self->attempts[i];
             a.outcome = ec ? ec : check_connect(a.socket, a.endpoint);
@@ -111,8 +113,7 @@ struct race {
     void end()
     {
         over = true;
-        std::error_code ignored;
-        for (auto& a : attempts) a->socket.close(ignored);
+        for (auto& a : attempts) a->socket.close();
     }
 
     timer wake;
@@ -142,7 +143,7 @@ inline std::vector<asio::ip::tcp::endpoint> in_turns(std::vector<asio::ip::tcp::
     return out;
 }
 
-inline awaitable<result<tcp_socket>> race_endpoints(std::vector<asio::ip::tcp::endpoint> endpoints, std::string whom, connect_config const& config, diagnostics& why)
+inline awaitable<result<ready_socket>> race_endpoints(std::vector<asio::ip::tcp::endpoint> endpoints, std::string whom, connect_config const& config, diagnostics& why)
 {
     using kind = happy_eyeballs_fsm::action::kind;
     executor const ex = co_await asio::this_coro::executor;
@@ -157,8 +158,7 @@ inline awaitable<result<tcp_socket>> race_endpoints(std::vector<asio::ip::tcp::e
             if (a->outcome == asio::error::in_progress || a->counted) continue;
             a->counted = true;
             machine.failed(a->outcome, clock::now());
-            std::error_code ignored;
-            a->socket.close(ignored);
+            a->socket.close();
         }
         auto const next = machine.resume(clock::now());
         if (next.what == kind::fail) {
@@ -181,20 +181,29 @@ inline awaitable<result<tcp_socket>> race_endpoints(std::vector<asio::ip::tcp::e
 
 } // namespace detail
 
-inline result<void> start_connect(tcp_socket& socket, asio::ip::tcp::endpoint const& endpoint, connect_config const& config)
+inline std::optional<asio::ip::tcp::endpoint> literal_endpoint(host_port const& destination)
 {
-    std::error_code ec = detail::begin_connect(socket, endpoint, config);
-    // What a peer on the same machine answers is taken in when the call returns: asking again is cheaper than waiting.
-    if (ec == asio::error::in_progress) ec = detail::check_connect(socket, endpoint);
+    if (auto const v4 = parse_ipv4(destination.host)) return asio::ip::tcp::endpoint(asio::ip::address_v4(*v4), destination.port);
+    std::error_code no_literal;
+    asio::ip::address const address = asio::ip::make_address(destination.host, no_literal);
+    if (no_literal) return std::nullopt;
+    return asio::ip::tcp::endpoint(address, destination.port);
+}
+
+inline result<void> start_connect(ready_socket& socket, asio::ip::tcp::endpoint const& endpoint, connect_config const& config, diagnostics* why)
+{
+    std::error_code const ec = detail::begin_connect(socket, endpoint, config);
     if (ec == asio::error::in_progress) return errc::would_block;
+    if (ec && why) detail::explain_connect(detail::endpoint_text(endpoint), ec, *why);
     return ec;
 }
 
-inline awaitable<result<tcp_socket>> finish_connect(tcp_socket socket, asio::ip::tcp::endpoint endpoint, diagnostics& why)
+inline awaitable<result<ready_socket>> finish_connect(ready_socket socket, asio::ip::tcp::endpoint endpoint, diagnostics& why)
 {
+    ready_wait writable(socket.get_executor());
     std::error_code ec = asio::error::in_progress;
     while (ec == asio::error::in_progress) { // ends at the latest with the system's time limit
-        auto [waited] = co_await socket.async_wait(tcp_socket::wait_write, asio::as_tuple(use_awaitable));
+        auto [waited] = co_await writable.async_wait(socket, wait_kind::write, asio::as_tuple(use_awaitable));
         if (waited == asio::error::operation_aborted) co_return waited;
         ec = waited ? waited : detail::check_connect(socket, endpoint);
     }
@@ -202,20 +211,16 @@ inline awaitable<result<tcp_socket>> finish_connect(tcp_socket socket, asio::ip:
     co_return std::move(socket);
 }
 
-inline awaitable<result<tcp_socket>> connect_one(asio::ip::tcp::endpoint endpoint, connect_config const& config, diagnostics& why)
+inline awaitable<result<ready_socket>> connect_one(asio::ip::tcp::endpoint endpoint, connect_config const& config, diagnostics& why)
 {
-    tcp_socket socket(co_await asio::this_coro::executor);
-    std::error_code ec = detail::begin_connect(socket, endpoint, config);
-    while (ec == asio::error::in_progress) { // ends at the latest with the system's time limit
-        auto [waited] = co_await socket.async_wait(tcp_socket::wait_write, asio::as_tuple(use_awaitable));
-        if (waited == asio::error::operation_aborted) co_return waited;
-        ec = waited ? waited : detail::check_connect(socket, endpoint);
-    }
-    if (ec) co_return detail::explain_connect(detail::endpoint_text(endpoint), ec, why);
-    co_return std::move(socket);
+    ready_socket socket(co_await asio::this_coro::executor);
+    auto const begun = start_connect(socket, endpoint, config, &why);
+    if (begun) co_return std::move(socket);
+    if (begun.error() != errc::would_block) co_return begun.error();
+    co_return co_await finish_connect(std::move(socket), endpoint, why);
 }
 
-inline awaitable<result<tcp_socket>> connect_any(std::vector<asio::ip::tcp::endpoint> endpoints, connect_config const& config, diagnostics& why)
+inline awaitable<result<ready_socket>> connect_any(std::vector<asio::ip::tcp::endpoint> endpoints, connect_config const& config, diagnostics& why)
 {
     if (endpoints.empty()) {
         why.message = "there is no address to connect to";
@@ -228,7 +233,7 @@ inline awaitable<result<tcp_socket>> connect_any(std::vector<asio::ip::tcp::endp
 
 namespace detail {
 
-inline awaitable<result<tcp_socket>> connect_name(host_port destination, connect_config const& config, diagnostics& why)
+inline awaitable<result<ready_socket>> connect_name(host_port destination, connect_config const& config, diagnostics& why)
 {
     auto const addresses = co_await resolve(destination.host, why);
     if (!addresses) co_return addresses.error();
@@ -246,12 +251,10 @@ inline awaitable<result<tcp_socket>> connect_name(host_port destination, connect
 
 } // namespace detail
 
-inline awaitable<result<tcp_socket>> connect(host_port destination, connect_config const& config, diagnostics& why)
+inline awaitable<result<ready_socket>> connect(host_port destination, connect_config const& config, diagnostics& why)
 {
-    std::error_code no_literal;
-    asio::ip::address const literal = asio::ip::make_address(destination.host, no_literal);
     // No coroutine of its own: the usual case has one frame.
-    if (!no_literal) return connect_one(asio::ip::tcp::endpoint(literal, destination.port), config, why);
+    if (auto const literal = literal_endpoint(destination)) return connect_one(*literal, config, why);
     return detail::connect_name(std::move(destination), config, why);
 }
 

@@ -1,3 +1,4 @@
+#include <podproxy/net/ready_socket.hpp>
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/error.hpp>
 #include <asio/post.hpp>
@@ -43,6 +44,13 @@ private:
 /** One pair of streams. Counts its references (the engine's list and every wait in flight), because the memory of a wait lies
     inside and must outlive it. */
 class relay {
+    /// Waits for a socket: no allocation, and no reference, since a closed socket calls nobody.
+    struct plain_wait final : ready_waiter {
+        relay* self = nullptr;
+        std::uint8_t which = 0;
+        void on_ready() override { self->on_plain_ready(which); }
+    };
+
     struct direction {
         stream* from = nullptr;
         stream* to = nullptr;
@@ -56,7 +64,8 @@ class relay {
         bool finished = false;       ///< ... and `to` has been told
         bool both_plain = false;
         std::optional<pipe> tube;
-        wait_memory memory;
+        plain_wait plain;
+        wait_memory memory; ///< for a stream that is no socket
     };
 
     /// A counted reference.
@@ -125,7 +134,11 @@ public:
         directions_[0].from = directions_[1].to = client_.get();
         directions_[0].to = directions_[1].from = server_.get();
         bool const plain = have_splice && engine.pipes_.config().most != 0 && client_->plain_socket() && server_->plain_socket();
-        directions_[0].both_plain = directions_[1].both_plain = plain;
+        for (std::uint8_t which = 0; which < 2; ++which) {
+            directions_[which].both_plain = plain;
+            directions_[which].plain.self = this;
+            directions_[which].plain.which = which;
+        }
         if (!early.empty()) keep(directions_[0], early);
         next_ = engine.first_;
         if (next_) next_->previous_ = this;
@@ -254,10 +267,16 @@ private:
     {
         direction& d = directions_[which];
         stream& s = kind == wait_kind::read ? *d.from : *d.to;
-        if (tcp_socket* plain = s.plain_socket())
-            plain->async_wait(kind == wait_kind::read ? tcp_socket::wait_read : tcp_socket::wait_write, on_ready{reference(this), which});
-        else
-            s.async_wait(kind, stream::wait_handler(on_ready{reference(this), which}));
+        ready_socket* const plain = s.plain_socket();
+        if (!plain) return s.async_wait(kind, stream::wait_handler(on_ready{reference(this), which}));
+        auto const ec = plain->wait(kind, d.plain);
+        if (ec) return kind == wait_kind::read ? read_failed(which, ec) : write_failed(which, ec);
+    }
+
+    void on_plain_ready(std::uint8_t which)
+    {
+        reference const keep(this); // the pair may end
+        pump(which);
     }
 
     void read_failed(std::uint8_t which, std::error_code ec)
@@ -308,7 +327,9 @@ private:
 
     step finish(direction& d, std::uint8_t which)
     {
-        auto const done = d.to->shutdown_send();
+        // Closing a socket from which all has been read says the same.
+        bool const close_says_it = directions_[1 - which].finished && d.to->plain_socket();
+        auto const done = close_says_it ? result<void>() : d.to->shutdown_send();
         if (!done) {
             if (done.error() == errc::would_block) return step::wait_write;
             // A peer that has gone altogether is found by the other direction; it still ends this one.
@@ -371,8 +392,8 @@ private:
             keep(d, bytes.subspan(accepted));
             return taken ? step::again : step::wait_write;
         }
-        // A short read from a socket has emptied it: waiting is cheaper than being told so.
-        return *n < size && d.both_plain ? step::wait_read : step::again;
+        ready_socket const* const plain = d.from->plain_socket();
+        return plain && plain->drained() ? step::wait_read : step::again;
     }
 
 #if defined(__linux__)
@@ -399,7 +420,10 @@ private:
             d.ended = true;
             return step::again;
         }
-        if (error == EAGAIN) return step::wait_read;
+        if (error == EAGAIN) {
+            d.from->plain_socket()->set_drained();
+            return step::wait_read;
+        }
         if (error == EINVAL) { // a socket that can't splice
             d.both_plain = false;
             d.full_reads = 0;

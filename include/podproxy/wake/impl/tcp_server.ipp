@@ -196,10 +196,10 @@ inline net::awaitable<std::error_code> tcp_server::serve(net::listener& from)
     }
 }
 
-inline void tcp_server::take(net::tcp_socket socket)
+inline void tcp_server::take(net::ready_socket socket)
 {
     client_place place(commons_);
-    net::any_stream client = std::make_unique<net::tcp_stream>(std::move(socket), net::tcp_stream::mode::non_blocking);
+    net::any_stream client = std::make_unique<net::tcp_stream>(std::move(socket));
     waking may_wake = waking::allowed;
     if (asks_source_) {
         auto const from = detail::peer_of(*client);
@@ -246,10 +246,10 @@ inline bool tcp_server::serve_now(target& t, net::any_stream& client, client_pla
     if (!where) return false;
     static net::connect_config const plain;
     for (auto const& endpoint : *where) {
-        net::tcp_socket server(commons_->executor);
+        net::ready_socket server(commons_->executor);
         auto const begun = net::start_connect(server, endpoint, plain);
         if (begun) {
-            relay(t, std::move(client), std::make_unique<net::tcp_stream>(std::move(server), net::tcp_stream::mode::non_blocking), std::move(*use), early, std::move(place));
+            relay(t, std::move(client), std::make_unique<net::tcp_stream>(std::move(server)), std::move(*use), early, std::move(place));
             return true;
         }
         if (begun.error() == podproxy::errc::would_block) {
@@ -263,11 +263,11 @@ inline bool tcp_server::serve_now(target& t, net::any_stream& client, client_pla
     return false;
 }
 
-inline net::awaitable<void> tcp_server::finish(std::shared_ptr<tcp_server> self, target& t, held_ptr c, net::tcp_socket server, asio::ip::tcp::endpoint where, group_use use)
+inline net::awaitable<void> tcp_server::finish(std::shared_ptr<tcp_server> self, target& t, held_ptr c, net::ready_socket server, asio::ip::tcp::endpoint where, group_use use)
 {
     auto s = co_await net::with_deadline(net::finish_connect(std::move(server), where, c->why), detail::one_connect);
     if (s) {
-        net::any_stream up = std::make_unique<net::tcp_stream>(std::move(*s), net::tcp_stream::mode::non_blocking);
+        net::any_stream up = std::make_unique<net::tcp_stream>(std::move(*s));
         self->relay(t, std::move(c->stream), std::move(up), std::move(use), c->early.data(), std::move(c->place));
         co_return;
     }
@@ -529,7 +529,7 @@ inline net::awaitable<result<net::any_stream>> tcp_server::connect_once(target& 
     auto asked = t.fixed.empty() ? net::connect(host_port(host, t.config.address.port), plain, why) : net::connect_any(t.fixed, plain, why);
     auto socket = co_await net::with_deadline(std::move(asked), limit);
     if (!socket) co_return socket.error();
-    co_return result<net::any_stream>(std::make_unique<net::tcp_stream>(std::move(*socket), net::tcp_stream::mode::non_blocking));
+    co_return result<net::any_stream>(std::make_unique<net::tcp_stream>(std::move(*socket)));
 }
 
 namespace detail {

@@ -21,7 +21,7 @@ inline net::awaitable<std::error_code> status_server::serve(net::listener& from)
     }
 }
 
-inline net::awaitable<void> status_server::client(net::tcp_socket socket)
+inline net::awaitable<void> status_server::client(net::ready_socket socket)
 {
     struct presence {
         explicit presence(status_server& s) noexcept : server(s) { ++server.clients_; }
@@ -35,7 +35,7 @@ inline net::awaitable<void> status_server::client(net::tcp_socket socket)
         status_server& server;
     };
     presence const here(*this);
-    net::tcp_stream stream(std::move(socket), net::tcp_stream::mode::non_blocking);
+    net::tcp_stream stream(std::move(socket));
     flat_buffer in(64 * 1024);
     http::server_config config;
     config.header_timeout = std::chrono::seconds(5);
