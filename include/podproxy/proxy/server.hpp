@@ -28,9 +28,9 @@ enum class port_kind {
 };
 
 struct server_config {
-    /// From the first byte (or its absence) to the end of the SOCKS5 handshake, connecting included.
+    /// From the first byte (or its absence) to the end of the handshake of SOCKS5 or CONNECT, connecting included.
     std::chrono::seconds handshake_limit{30};
-    /// Connecting to a destination for a CONNECT or a forwarded request.
+    /// Connecting to a destination for a CONNECT or a forwarded request. Zero: no limit.
     std::chrono::seconds dial_limit{30};
     /// Clients at the same time; the next ones wait in the kernel's queue. Zero: what the descriptor limit has room for.
     std::size_t most_clients = 0;
@@ -65,8 +65,9 @@ public:
 private:
     class presence;
 
-    net::awaitable<void> client(net::tcp_socket socket, port_kind kind);
-    net::awaitable<result<net::any_stream>> dial(host_port destination, diagnostics& why);
+    net::awaitable<void> client(net::ready_socket socket, port_kind kind);
+    std::optional<host_port> take_connect(flat_buffer& in) const;
+    net::awaitable<void> refuse_connect(net::stream& client, std::error_code ec, host_port destination, diagnostics why, std::chrono::milliseconds linger);
     net::awaitable<void> serve_http(net::any_stream client, flat_buffer early, port_kind kind, presence here);
     void relay(net::any_stream client, net::any_stream upstream, bytes_view early, host_port destination, std::string via, presence here);
     std::optional<http::local_answer> answer_locally(http::request_head const& request, port_kind kind) const;

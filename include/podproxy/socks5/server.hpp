@@ -8,7 +8,6 @@
 #include <podproxy/socks5/server_fsm.hpp>
 #include <cstddef>
 #include <system_error>
-#include <tuple>
 #include <utility>
 
 namespace podproxy::socks5 {
@@ -31,10 +30,12 @@ inline net::awaitable<result<accepted_request>> accept_request(net::stream& clie
 {
     using kind = server_action::kind_type;
     server_fsm fsm(config);
+    bool asked = false;
     for (;;) {
         server_action const action = fsm.resume(in.data());
         in.consume(action.consumed);
         if (!action.out.empty()) {
+            asked = true;
             // The answers are a few bytes: they fit at once but for a client that reads nothing.
             auto const n = client.try_write(action.out);
             std::error_code ec = n ? std::error_code{} : n.error();
@@ -50,19 +51,21 @@ inline net::awaitable<result<accepted_request>> accept_request(net::stream& clie
         case kind::ready: co_return std::move(fsm.request());
         case kind::read: {
             if (in.room() == 0) co_return podproxy::errc::buffer_full;
-            for (;;) {
+            for (;; asked = true) {
+                if (asked) { // what we have just asked for is not there yet
+                    auto [ec] = co_await net::async_wait(client, net::wait_kind::read, asio::as_tuple(net::use_awaitable));
+                    if (ec) co_return ec;
+                }
                 auto const n = client.try_read(in.prepare(max_message_bytes));
                 if (n) {
                     in.commit(*n);
                     break;
                 }
-                std::error_code ec = n.error();
-                if (ec == podproxy::errc::would_block)
-                    std::tie(ec) = co_await net::async_wait(client, net::wait_kind::read, asio::as_tuple(net::use_awaitable));
-                else if (ec == podproxy::errc::end_of_stream && !in.empty())
-                    ec = podproxy::errc::truncated;
-                if (ec) co_return ec;
+                if (n.error() == podproxy::errc::would_block) continue;
+                if (n.error() == podproxy::errc::end_of_stream && !in.empty()) co_return podproxy::errc::truncated;
+                co_return n.error();
             }
+            asked = false;
             break;
         }
         }

@@ -377,6 +377,43 @@ TEST_CASE("proxy server: silence is cut by the handshake limit, and a dial that 
     CHECK(poll_until(f.ctx, [&] { return f.server->clients() == 0; }));
 }
 
+TEST_CASE("proxy server: a CONNECT that takes too long gets its answer, whichever limit ends it", "[proxy][server]")
+{
+    proxy::server_config config;
+    SECTION("that of the handshake") { config.handshake_limit = config.dial_limit = 1s; }
+    SECTION("the shorter one for dialing") { config.dial_limit = 1s; }
+    SECTION("the only one, for dialing")
+    {
+        config.handshake_limit = 0s;
+        config.dial_limit = 1s;
+    }
+    fixture f(port_kind::mixed, config);
+    f.out.hold = true;
+    auto& c = f.connect();
+    c.send("CONNECT web:80 HTTP/1.1\r\nHost: web:80\r\n\r\n");
+    auto const answer = c.read_to_end();
+    CHECK(answer.starts_with("HTTP/1.1 504 "));
+    CHECK(answer.find("error=connection_timeout") != std::string::npos);
+    CHECK(c.ended == asio::error::eof);
+    CHECK(poll_until(f.ctx, [&] { return f.server->clients() == 0; }));
+}
+
+TEST_CASE("proxy server: a CONNECT is the same in one piece and in several", "[proxy][server]")
+{
+    std::string const head = "CONNECT web:80 HTTP/1.1\r\nHost: web:80\r\n\r\n";
+    std::size_t const cut = GENERATE(0u, 1u, 9u, 30u);
+    fixture f(GENERATE(port_kind::mixed, port_kind::http));
+    auto& c = f.connect();
+    if (cut != 0) {
+        c.send(head.substr(0, cut));
+        f.run();
+    }
+    c.send(head.substr(cut) + "early");
+    CHECK(c.read_until("\r\n\r\n") == "HTTP/1.1 200 Connection Established\r\n\r\n");
+    REQUIRE(f.out.asked.size() == 1);
+    CHECK(f.out.asked.front() == host_port("web", 80));
+}
+
 TEST_CASE("proxy server: what a client is told for each failure", "[proxy][server]")
 {
     struct row {

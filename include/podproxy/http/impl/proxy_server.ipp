@@ -1,6 +1,7 @@
 #ifndef PODPROXY_HTTP_IMPL_PROXY_SERVER_IPP
 #define PODPROXY_HTTP_IMPL_PROXY_SERVER_IPP
 
+#include <podproxy/http/connect_request.hpp>
 #include <podproxy/http/proxy_server.hpp>
 #include <podproxy/net/first_of.hpp>
 #include <podproxy/net/timeout.hpp>
@@ -91,9 +92,7 @@ inline net::awaitable<bool> proxy_server::serve_locally(request_head head)
 
 inline net::awaitable<result<void>> proxy_server::accept_connect()
 {
-    response_head head(200);
-    head.reason = "Connection Established";
-    co_return co_await client_.send_raw_head(head, body_framing(), {}, false);
+    co_return co_await detail::write_all(client_.stream(), as_bytes(connect_accepted), config_.server.transfer_idle);
 }
 
 inline net::awaitable<void> proxy_server::refuse_connect(std::error_code ec, host_port destination, diagnostics why)

@@ -1,3 +1,4 @@
+#include <podproxy/http/connect_request.hpp>
 #include <podproxy/net/tcp_stream.hpp>
 #include <podproxy/net/timeout.hpp>
 #include <asio/error.hpp>
@@ -85,12 +86,12 @@ inline net::awaitable<std::error_code> server::serve(net::listener& from, port_k
     }
 }
 
-inline net::awaitable<void> server::client(net::tcp_socket socket, port_kind kind)
+inline net::awaitable<void> server::client(net::ready_socket socket, port_kind kind)
 {
     presence here(*this);
     // The handshake limit cancels this coroutine; what follows a cancelled wait here only looks at its error and answers.
     co_await asio::this_coro::throw_if_cancelled(false);
-    net::any_stream client = std::make_unique<net::tcp_stream>(std::move(socket), net::tcp_stream::mode::non_blocking);
+    net::any_stream client = std::make_unique<net::tcp_stream>(std::move(socket));
     flat_buffer in(64 * 1024);
     for (;;) {
         auto const n = client->try_read(in.prepare(socks5::max_message_bytes));
@@ -103,56 +104,85 @@ inline net::awaitable<void> server::client(net::tcp_socket socket, port_kind kin
         if (ec) co_return; // said nothing
     }
     std::uint8_t const first = in.data()[0];
-    if (kind != port_kind::mixed || first != 5) {
+    bool const socks = kind == port_kind::mixed && first == 5;
+    host_port destination;
+    bool limited = false; // its own limit for dialing ends before ours
+    if (socks) {
+        auto request = co_await socks5::accept_request(*client, in, config_.socks);
+        if (!request) {
+            if (request.error() != podproxy::errc::end_of_stream) log_.debug("socks5 handshake failed", {{"error", request.error()}});
+            if (request.error().category() == category_of<socks5::errc>()) co_await http::linger_close(*client, detail::farewell); // it was told so
+            co_return;
+        }
+        destination = std::move(request->destination);
+    } else if (auto asked = kind != port_kind::pac ? take_connect(in) : std::nullopt) {
+        destination = *std::move(asked);
+        limited = config_.dial_limit < config_.handshake_limit;
+    } else {
         if (first == 4 && kind == port_kind::mixed) {
             static constexpr std::uint8_t rejected[] = {0, 91, 0, 0, 0, 0, 0, 0};
             (void)client->try_write(rejected);
             log_.info("a SOCKS4 client was refused: use SOCKS5 (curl --socks5-hostname)");
             co_await http::linger_close(*client, detail::farewell);
-            co_return;
-        }
-        if (first < 0x21 || first > 0x7e) {
+        } else if (first < 0x21 || first > 0x7e) {
             log_.info("a client speaks neither SOCKS5 nor HTTP; if it speaks TLS, give it an http:// proxy address");
             client->reset();
-            co_return;
+        } else {
+            tasks_.spawn(serve_http(std::move(client), std::move(in), kind, std::move(here)));
         }
-        tasks_.spawn(serve_http(std::move(client), std::move(in), kind, std::move(here)));
         co_return;
     }
 
-    auto request = co_await socks5::accept_request(*client, in, config_.socks);
-    if (!request) {
-        if (request.error() != podproxy::errc::end_of_stream) log_.debug("socks5 handshake failed", {{"error", request.error()}});
-        if (request.error().category() == category_of<socks5::errc>()) co_await http::linger_close(*client, detail::farewell); // it was told so
-        co_return;
-    }
     diagnostics why;
-    host_port const destination = request->destination;
-    auto upstream = co_await dial(std::move(request->destination), why);
+    result<net::any_stream> upstream;
+    auto dialing = out_.dial(destination, why);
+    if (limited) dialing = net::with_deadline(std::move(dialing), config_.dial_limit);
+    try {
+        upstream = co_await std::move(dialing);
+    } catch (std::system_error const& e) {
+        if (e.code() != asio::error::operation_aborted) throw;
+        upstream = std::error_code(asio::error::operation_aborted); // cut short: the client gets an answer all the same
+    }
     bool const late = (co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none;
     if (!upstream || late) { // who was cancelled must not begin to relay: nobody would end it
         std::error_code const ec = late ? make_error_code(podproxy::errc::timed_out) : upstream.error();
-        (void)client->try_write(socks5::encode_reply(socks5::reply_code_for(ec)).view());
-        report_failure("socks5", destination, ec, why);
-        // Closed with unread input, the connection would be reset, and the reset could overtake the reply.
-        if (!late) co_await http::linger_close(*client, detail::farewell);
+        auto const linger = late ? std::chrono::milliseconds(0) : detail::farewell;
+        report_failure(socks ? "socks5" : "http", destination, ec, why);
+        if (socks) {
+            (void)client->try_write(socks5::encode_reply(socks5::reply_code_for(ec)).view());
+            // Closed with unread input, the connection would be reset, and the reset could overtake the reply.
+            co_await http::linger_close(*client, linger);
+        } else {
+            co_await refuse_connect(*client, ec, std::move(destination), std::move(why), linger);
+        }
         co_return;
     }
     auto const reply = socks5::encode_reply(socks5::reply_code::succeeded);
-    auto const n = client->try_write(reply.view());
-    if (!n || *n != reply.view().size()) co_return; // ten bytes that don't fit: nobody reads
-    relay(std::move(client), std::move(*upstream), in.data(), destination, std::move(why.message), std::move(here));
+    bytes_view const answer = socks ? reply.view() : as_bytes(http::connect_accepted);
+    auto const n = client->try_write(answer);
+    if (!n || *n != answer.size()) co_return; // so few bytes that don't fit: nobody reads
+    relay(std::move(client), std::move(*upstream), in.data(), std::move(destination), std::move(why.message), std::move(here));
 }
 
-/// Dial, and say in an error also that it was cut short, so that the client gets an answer.
-inline net::awaitable<result<net::any_stream>> server::dial(host_port destination, diagnostics& why)
+/// The destination of a CONNECT that has arrived whole, whose bytes are taken out of `in`. Not when it might need more time than
+/// the handshake has: then it takes the long way, with a limit of its own.
+inline std::optional<host_port> server::take_connect(flat_buffer& in) const
 {
-    try {
-        co_return co_await out_.dial(std::move(destination), why);
-    } catch (std::system_error const& e) {
-        if (e.code() != asio::error::operation_aborted) throw;
-    }
-    co_return make_error_code(asio::error::operation_aborted);
+    if (config_.dial_limit.count() == 0 || config_.dial_limit > config_.handshake_limit) return std::nullopt;
+    auto request = http::parse_connect_request(in.data());
+    if (!request) return std::nullopt;
+    in.consume(request->head_bytes);
+    return std::move(request->destination);
+}
+
+inline net::awaitable<void> server::refuse_connect(net::stream& client, std::error_code ec, host_port destination, diagnostics why,
+                                                   std::chrono::milliseconds linger)
+{
+    flat_buffer none(0);
+    http::proxy_config settings;
+    settings.server.linger = linger;
+    http::proxy_server proxy(client, none, out_, std::move(settings));
+    co_await proxy.refuse_connect(ec, std::move(destination), std::move(why));
 }
 
 inline void server::relay(net::any_stream client, net::any_stream upstream, bytes_view early, host_port destination, std::string via, presence here)
