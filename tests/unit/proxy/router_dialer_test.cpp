@@ -215,5 +215,5 @@ TEST_CASE("router dialer: names as pods use them go to the default cluster", "[p
     f.dial.emplace(f.ctx, f.router.dial(host_port("web.shop.svc.cluster.local", 80), f.why));
     f.dial->run();
     CHECK(f.dial->error() == kube::errc::unknown_cluster);
-    CHECK(f.why.text() == "there is no cluster gone, the default for names that end in .svc.cluster.local");
+    CHECK(f.why.message == "there is no cluster gone, the default for names that end in .svc.cluster.local");
 }
