@@ -64,6 +64,7 @@ public:
     std::set<std::string> by_hand;                  ///< Commands that wait for `finish` or `fail`.
     std::map<std::string, std::pair<std::error_code, std::string>> failing; ///< Commands that fail at once, each time.
     std::map<std::string, int> exits;               ///< By name: ends with this code as soon as it runs.
+    std::map<std::string, int> exits_unseen;        ///< The same, and only its end is told.
     std::map<std::string, std::string> last_lines;  ///< By name.
     std::string engine_name = "docker";
     /// What becomes of the health check of a member that has one, when it starts.
@@ -169,6 +170,10 @@ public:
             found.run = std::to_string(++runs_);
             if (found.health != wake::health_state::none) found.health = health_after_start;
             if (found.address.empty()) found.address = "10.0.0." + std::to_string(runs_);
+            if (auto const unseen = exits_unseen.find(found.name); unseen != exits_unseen.end()) {
+                end(std::string(found.name), unseen->second);
+                return;
+            }
             auto const exit = exits.find(found.name);
             auto const name = found.name;
             put(wake::member(found));

@@ -201,6 +201,7 @@ private:
     std::size_t index_of(entry const& e) const { return static_cast<std::size_t>(&e - entries_.data()); }
     std::string named(member const& m) const { return noun_ + " " + m.name; }
     static std::string how_it_ended(member const& m);
+    std::string not_shown(member const& m) const;
 
     // What changes.
     void observe(entry& e, member m, time_point now);

@@ -140,7 +140,11 @@ public:
         ++arrived_;
         auto const a = fsm.client_arrived(now_);
         if (a.what == group_fsm::arrival::kind::waits) {
-            if (waiting_++ == 0) waits_since_ = now_;
+            if (waiting_++ == 0) {
+                waits_since_ = now_;
+                wake_starts_.clear();
+                lost_ = 0;
+            }
         } else if (a.what == group_fsm::arrival::kind::held) {
             hold();
         } else if (a.text.empty()) {
@@ -196,6 +200,7 @@ public:
         fsm.engine_lost("gone", now_);
         // What is in flight fails; whether it was carried out, nobody knows.
         mishaps_ += commands_.size();
+        lost_ += commands_.size();
         for (auto const& c : std::exchange(commands_, {})) fsm.command_done(c.id, c.what, podproxy::errc::unavailable, "gone", now_);
         settle();
     }
@@ -469,6 +474,7 @@ private:
         case member_command::start:
             if (at->state != member_state::stopped) throw violation{"starts what is not at rest"};
             ++starts_;
+            if (waiting_ != 0 && ++wake_starts_[a.target.id] > fsm.config().start_attempts + lost_) throw violation{"more attempts than are allowed"};
             paced(a.target.id);
             break;
         case member_command::unpause:
@@ -524,6 +530,8 @@ private:
     std::map<std::string, std::vector<group_fsm::time_point>> started_;
     std::map<std::string, group_fsm::time_point> rested_; ///< Stopped for us, and not told yet.
     std::set<std::string> held_; ///< Members that holds are for.
+    std::map<std::string, std::size_t> wake_starts_; ///< Since somebody waits.
+    std::size_t lost_ = 0;                           ///< Commands that went with the engine, since then.
     bool engine_up_ = true;
     bool tells_runs_;
     std::size_t waiting_ = 0, holds_ = 0, starts_ = 0, arrived_ = 0, mishaps_ = 0;

@@ -472,7 +472,8 @@ inline void group_core::note_failed(group_action const& a)
         record_open_ = false;
         starts_.front().error = std::move(error);
     }
-    if (a.error != errc::start_failed) log_.warn(sentence(with_line(a.text, a.line)));
+    // What a member has done wrong has been reported already.
+    if (a.error != errc::start_failed && a.error != errc::start_timed_out) log_.warn(sentence(a.text));
 }
 
 inline group_status group_core::status() const

@@ -101,6 +101,11 @@ inline std::string group_fsm::how_it_ended(member const& m)
     return m.state == member_state::dead ? "is dead" : "has ended";
 }
 
+inline std::string group_fsm::not_shown(member const& m) const
+{
+    return named(m) + " was started, but the engine shows it as " + std::string(to_string(m.state));
+}
+
 inline std::vector<member> group_fsm::members() const
 {
     std::vector<member> out;
@@ -189,8 +194,8 @@ inline void group_fsm::members_are(std::vector<member> all, time_point now)
     bool another = false;
     for (member& m : all) {
         if (entry* const e = find(m.id)) {
-            e->expected = outcome::seen; // what is shown is newer than what was confirmed
             observe(*e, std::move(m), now);
+            e->expected = outcome::seen; // what is shown is newer than what was confirmed
             kept.push_back(std::move(*e));
             e->m.id.clear(); // taken
         } else {
@@ -539,7 +544,7 @@ inline void group_fsm::evaluate(time_point now)
         bool const should_run = e.expected == outcome::running;
         e.expected = outcome::seen; // what is shown is the truth after all
         if (should_run && e.tried != 0) {
-            e.failure = named(e.m) + " was started, but the engine shows it as " + std::string(to_string(e.m.state));
+            e.failure = not_shown(e.m);
             if (plan_.is_optional(index_of(e))) blame(e.failure, {}, now);
         }
     }
@@ -691,6 +696,7 @@ inline bool group_fsm::drive_attempt(time_point now)
             else
                 wrong = named(e.m) + " " + how_it_ended(e.m);
         }
+        if (e.m.state == member_state::stopped && e.tried == attempt_ && !e.ended && wrong.empty()) wrong = not_shown(e.m);
         if (e.m.state == member_state::dead) wrong = named(e.m) + " is dead and can't be started: it has to be removed and created anew";
         if (!wrong.empty()) {
             if (!needed) continue;
@@ -788,7 +794,7 @@ inline group_fsm::verdict group_fsm::why_late() const
         case member_state::dead: break;
         }
     }
-    return {errc::start_timed_out, "not all of it could be started in time", {}, false};
+    return {errc::start_timed_out, "not all of it could be started in time", {}, true};
 }
 
 inline void group_fsm::finish_give_up(time_point now)
