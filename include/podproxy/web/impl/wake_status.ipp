@@ -157,7 +157,7 @@ inline section starts_section(wake_view const& v, wall_time now)
     std::vector<std::pair<wake::group_status const*, wake::group_status::start const*>> all;
     for (auto const& g : v.groups)
         for (auto const& s : g.last_starts) all.emplace_back(&g, &s);
-    std::stable_sort(all.begin(), all.end(), [](auto const& a, auto const& b) { return a.second->when > b.second->when; });
+    std::sort(all.begin(), all.end(), [](auto const& a, auto const& b) { return a.second->when != b.second->when ? a.second->when > b.second->when : a.first->name < b.first->name; });
     if (all.size() > most) all.resize(most);
     section out{"Last starts", {"When", "Group", "For", "Took", "Result"}, {}, "Nothing was started yet."};
     for (auto const& [g, s] : all) {
