@@ -47,6 +47,8 @@ public:
         @par Cancel A call that is cancelled has lost nothing and may be repeated.
         @return `end_of_stream` or `truncated` when the engine has ended it, `json::errc` for what is no JSON, or the connection's error. */
     net::awaitable<result<event>> next();
+    /// The next event if it has arrived already with the one before.
+    std::optional<event> next_buffered();
 
     void close() noexcept { connection_->close(); }
 

@@ -43,17 +43,27 @@ inline result<tls::client_config> read_certificates(endpoint const& where, diagn
 
 } // namespace detail
 
-inline net::awaitable<result<event>> event_stream::next()
+inline std::optional<event> event_stream::next_buffered()
 {
     for (;;) {
         auto const step = decoder_.next(rest_);
         rest_ = rest_.subspan(step.consumed);
-        if (step.status == json::object_status::failed) co_return step.error;
+        if (step.status == json::object_status::failed) return std::nullopt; // stays so, and `next` tells it
         if (step.status == json::object_status::object) {
             auto e = parse_event(parser_, step.text);
-            if (e) co_return e;
+            if (e) return std::move(*e);
             continue;
         }
+        rest_ = connection_->buffered_body();
+        if (rest_.empty()) return std::nullopt;
+    }
+}
+
+inline net::awaitable<result<event>> event_stream::next()
+{
+    for (;;) {
+        if (auto e = next_buffered()) co_return std::move(*e);
+        if (auto const failed = decoder_.next({}); failed.status == json::object_status::failed) co_return failed.error;
         auto const piece = co_await connection_->read_body_view();
         if (!piece) {
             bool const cut = piece.error() == podproxy::errc::end_of_stream && decoder_.inside();

@@ -33,6 +33,9 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
         if (!config.hostname) config.hostname = detail::system_hostname();
     }
 
+    /// Whether what is on its way has to be asked again, since something has happened after it was asked.
+    enum class repeat { no, unless_running, yes };
+
     // ---- what is known
 
     docker::container const* own() const
@@ -155,9 +158,19 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
 
     void inspect_soon(std::string const& id)
     {
-        auto const [it, fresh] = inspecting.try_emplace(id, false);
-        if (!fresh) it->second = true; // what is on its way may be old: once more
+        auto const [it, fresh] = inspecting.try_emplace(id, repeat::no);
+        if (!fresh) it->second = repeat::yes; // what is on its way may be old
         else tasks.spawn(inspect(shared_from_this(), id));
+    }
+
+    /// It was started: the answer that says so may be on its way, or here already.
+    void inspect_until_running(std::string const& id)
+    {
+        auto const it = inspecting.find(id);
+        auto const c = known.find(id);
+        if (it == inspecting.end() && c != known.end() && c->second.status == docker::container_status::running && inspected.contains(id)) return;
+        if (it == inspecting.end()) inspect_soon(id);
+        else if (it->second == repeat::no) it->second = repeat::unless_running;
     }
 
     /// After a command of ours: events may be late (Podman writes them to a file, and reads that four times a second).
@@ -209,7 +222,8 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
                 pause = std::min(pause * 2, s->config.most_backoff);
                 continue;
             }
-            bool const again = std::exchange(it->second, false);
+            repeat const wish = std::exchange(it->second, repeat::no);
+            bool const again = wish == repeat::yes || (wish == repeat::unless_running && c && c->status != docker::container_status::running);
             if (!again) s->inspecting.erase(it);
             // Told at once in any case: events that come faster than answers must not hide everything.
             if (c && c->id == id) {
@@ -258,8 +272,12 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
             if (it != known.end() && !is_watched(e.id)) return;
             break;
         }
-        if (e.kind == kind::started && it != known.end()) take_as_started(it->second);
-        inspect_soon(e.id);
+        if (e.kind == kind::started) {
+            inspect_until_running(e.id);
+            if (it != known.end()) take_as_started(it->second);
+        } else {
+            inspect_soon(e.id);
+        }
     }
 
     /// From a connection to its end.
@@ -300,6 +318,7 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
             }
             if (e) {
                 s->on_event(*e);
+                while (auto const more = (*stream)->next_buffered()) s->on_event(*more);
                 continue;
             }
             if (e.error() == asio::error::operation_aborted) co_return e.error();
@@ -320,7 +339,8 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
             diagnostics why;
             auto const begun = net::clock::now();
             std::error_code const ec = co_await follow(s, why);
-            if (ec == asio::error::operation_aborted) co_return;
+            auto const cancelled = co_await asio::this_coro::cancellation_state;
+            if (cancelled.cancelled() != asio::cancellation_type::none) co_return;
             s->tasks.cancel();
             co_await s->tasks.join();
             bool const was_there = s->snapshot_given;
@@ -349,6 +369,90 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
         });
     }
 
+    // ---- commands
+
+    static net::awaitable<result<void>> start(std::shared_ptr<state> s, member who, diagnostics& why)
+    {
+        std::string const container(container_of(who.id));
+        auto const done = co_await s->engine.start(container, why);
+        if (!done) {
+            why.message = "can't start " + who.name + ": " + why.message;
+        } else if (is_shared(who.id)) {
+            s->uses[{container, who.group}] = shared_use::wanted;
+            s->update_soon();
+        }
+        if (done) s->look_after_soon(container, docker::container_status::running);
+        co_return done;
+    }
+
+    static net::awaitable<result<void>> stop(std::shared_ptr<state> s, member who, std::optional<std::chrono::seconds> timeout, diagnostics& why)
+    {
+        std::string const container(container_of(who.id));
+        if (is_shared(who.id)) {
+            s->uses[{container, who.group}] = shared_use::stopped;
+            s->update_soon();
+            if (s->used_by_others(container, who.group)) co_return result<void>{};
+        }
+        auto const done = co_await s->engine.stop(container, timeout, why);
+        if (!done) {
+            s->uses.erase({container, who.group});
+            s->update_soon();
+            why.message = "can't stop " + who.name + ": " + why.message;
+        }
+        if (done) s->look_after_soon(container, docker::container_status::exited);
+        co_return done;
+    }
+
+    static net::awaitable<result<void>> pause(std::shared_ptr<state> s, member who, diagnostics& why)
+    {
+        std::string const container(container_of(who.id));
+        if (is_shared(who.id)) {
+            s->uses[{container, who.group}] = shared_use::paused;
+            s->update_soon();
+            if (s->used_by_others(container, who.group)) co_return result<void>{};
+        }
+        auto const done = co_await s->engine.pause(container, why);
+        if (!done) {
+            s->uses.erase({container, who.group});
+            s->update_soon();
+            why.message = "can't pause " + who.name + ": " + why.message;
+        }
+        if (done) s->look_after_soon(container, docker::container_status::paused);
+        co_return done;
+    }
+
+    static net::awaitable<result<void>> unpause(std::shared_ptr<state> s, member who, diagnostics& why)
+    {
+        std::string const container(container_of(who.id));
+        auto const done = co_await s->engine.unpause(container, why);
+        if (!done) {
+            why.message = "can't unpause " + who.name + ": " + why.message;
+        } else if (is_shared(who.id)) {
+            s->uses[{container, who.group}] = shared_use::wanted;
+            s->update_soon();
+        }
+        if (done) s->look_after_soon(container, docker::container_status::running);
+        co_return done;
+    }
+
+    static net::awaitable<result<void>> set_resources(std::shared_ptr<state> s, member who, resources limits, diagnostics& why)
+    {
+        std::string const container(container_of(who.id));
+        docker::limits what;
+        what.nano_cpus = limits.nano_cpus;
+        what.memory_bytes = limits.memory_bytes;
+        if (is_shared(who.id) && s->used_by_others(container, who.group)) co_return result<void>{};
+        auto const done = co_await s->engine.update(container, what, why);
+        if (!done) why.message = "can't change the limits of " + who.name + ": " + why.message;
+        co_return done;
+    }
+
+    static net::awaitable<std::string> last_line(std::shared_ptr<state> s, member who)
+    {
+        std::string const container(container_of(who.id));
+        co_return co_await s->engine.last_line(container);
+    }
+
     net::executor executor;
     docker::client& engine;
     logger log;
@@ -361,7 +465,7 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
     std::string own_id;
     std::set<std::string, std::less<>> watched;
     std::set<std::string, std::less<>> inspected;   ///< of the watched ones: those that were looked at since they are
-    std::map<std::string, bool> inspecting;         ///< on its way; true: once more
+    std::map<std::string, repeat> inspecting;       ///< on its way
     std::map<std::string, member> told;
     shared_uses uses;
     bool listed = false;
@@ -402,97 +506,24 @@ inline net::awaitable<void> docker_provider::run(member_observer& observer)
     if (ended) std::rethrow_exception(ended);
 }
 
-inline net::awaitable<result<void>> docker_provider::start(member const& m, diagnostics& why)
-{
-    auto const s = state_;
-    member const who = m;
-    std::string const container(container_of(who.id));
-    auto const done = co_await s->engine.start(container, why);
-    if (!done) {
-        why.message = "can't start " + who.name + ": " + why.message;
-    } else if (state::is_shared(who.id)) {
-        s->uses[{container, who.group}] = shared_use::wanted;
-        s->update_soon();
-    }
-    if (done) s->look_after_soon(container, docker::container_status::running);
-    co_return done;
-}
+// The members are copied before the commands begin: whoever calls may let them go.
+
+inline net::awaitable<result<void>> docker_provider::start(member const& m, diagnostics& why) { return state::start(state_, m, why); }
 
 inline net::awaitable<result<void>> docker_provider::stop(member const& m, std::optional<std::chrono::seconds> timeout, diagnostics& why)
 {
-    auto const s = state_;
-    member const who = m;
-    std::string const container(container_of(who.id));
-    if (state::is_shared(who.id)) {
-        s->uses[{container, who.group}] = shared_use::stopped;
-        s->update_soon();
-        if (s->used_by_others(container, who.group)) co_return result<void>{};
-    }
-    auto const done = co_await s->engine.stop(container, timeout, why);
-    if (!done) {
-        s->uses.erase({container, who.group});
-        s->update_soon();
-        why.message = "can't stop " + who.name + ": " + why.message;
-    }
-    if (done) s->look_after_soon(container, docker::container_status::exited);
-    co_return done;
+    return state::stop(state_, m, timeout, why);
 }
 
-inline net::awaitable<result<void>> docker_provider::pause(member const& m, diagnostics& why)
-{
-    auto const s = state_;
-    member const who = m;
-    std::string const container(container_of(who.id));
-    if (state::is_shared(who.id)) {
-        s->uses[{container, who.group}] = shared_use::paused;
-        s->update_soon();
-        if (s->used_by_others(container, who.group)) co_return result<void>{};
-    }
-    auto const done = co_await s->engine.pause(container, why);
-    if (!done) {
-        s->uses.erase({container, who.group});
-        s->update_soon();
-        why.message = "can't pause " + who.name + ": " + why.message;
-    }
-    if (done) s->look_after_soon(container, docker::container_status::paused);
-    co_return done;
-}
+inline net::awaitable<result<void>> docker_provider::pause(member const& m, diagnostics& why) { return state::pause(state_, m, why); }
 
-inline net::awaitable<result<void>> docker_provider::unpause(member const& m, diagnostics& why)
-{
-    auto const s = state_;
-    member const who = m;
-    std::string const container(container_of(who.id));
-    auto const done = co_await s->engine.unpause(container, why);
-    if (!done) {
-        why.message = "can't unpause " + who.name + ": " + why.message;
-    } else if (state::is_shared(who.id)) {
-        s->uses[{container, who.group}] = shared_use::wanted;
-        s->update_soon();
-    }
-    if (done) s->look_after_soon(container, docker::container_status::running);
-    co_return done;
-}
+inline net::awaitable<result<void>> docker_provider::unpause(member const& m, diagnostics& why) { return state::unpause(state_, m, why); }
 
 inline net::awaitable<result<void>> docker_provider::set_resources(member const& m, resources const& limits, diagnostics& why)
 {
-    auto const s = state_;
-    member const who = m;
-    std::string const container(container_of(who.id));
-    docker::limits what;
-    what.nano_cpus = limits.nano_cpus;
-    what.memory_bytes = limits.memory_bytes;
-    if (state::is_shared(who.id) && s->used_by_others(container, who.group)) co_return result<void>{};
-    auto const done = co_await s->engine.update(container, what, why);
-    if (!done) why.message = "can't change the limits of " + who.name + ": " + why.message;
-    co_return done;
+    return state::set_resources(state_, m, limits, why);
 }
 
-inline net::awaitable<std::string> docker_provider::last_line(member const& m)
-{
-    auto const s = state_;
-    std::string const container(container_of(m.id));
-    co_return co_await s->engine.last_line(container);
-}
+inline net::awaitable<std::string> docker_provider::last_line(member const& m) { return state::last_line(state_, m); }
 
 } // namespace podproxy::wake
