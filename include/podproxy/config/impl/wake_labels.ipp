@@ -181,11 +181,7 @@ inline std::optional<std::string> merge_port(std::vector<wake::port_config>& por
 /// The settings of ports but for where they listen and lead.
 inline bool same_manners(wake::port_config const& a, wake::port_config const& b)
 {
-    auto const& x = a.filter;
-    auto const& y = b.filter;
-    return x.allow == y.allow && x.no_wake_sources == y.no_wake_sources && x.no_wake_names == y.no_wake_names && x.no_wake_paths == y.no_wake_paths &&
-           x.no_wake_agents == y.no_wake_agents && x.no_wake_bytes == y.no_wake_bytes && x.need_first_bytes == y.need_first_bytes &&
-           a.send_proxy == b.send_proxy && a.wait_page == b.wait_page && a.first_bytes_limit == b.first_bytes_limit && a.udp_session == b.udp_session &&
+    return a.filter == b.filter && a.send_proxy == b.send_proxy && a.wait_page == b.wait_page && a.first_bytes_limit == b.first_bytes_limit && a.udp_session == b.udp_session &&
            a.udp_most_early == b.udp_most_early && a.udp_most_sessions == b.udp_most_sessions;
 }
 
