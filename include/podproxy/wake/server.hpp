@@ -101,5 +101,7 @@ private:
 
 } // namespace podproxy::wake
 
+#include <podproxy/wake/impl/server.ipp>
+
 
 #endif

@@ -32,6 +32,8 @@ struct use_threshold {
     std::uint64_t bytes = 0;
     std::uint64_t packets = 30; ///< Reads for TCP, datagrams for UDP.
     std::chrono::seconds window{30};
+
+    friend bool operator==(use_threshold const&, use_threshold const&) = default;
 };
 
 /// Limits of a container. Zero: not changed.
@@ -66,7 +68,7 @@ struct group_config {
     unsigned most_wakes = 0;                ///< Starts per `wake_window`; above it clients wait for the window's end or are refused. Zero: no limit.
     std::chrono::seconds wake_window{60};
 
-    friend bool operator==(group_config const&, group_config const&);
+    friend bool operator==(group_config const&, group_config const&) = default;
 };
 
 enum class port_protocol : std::uint8_t { tcp, udp };
@@ -80,6 +82,8 @@ struct target_config {
     std::string group;
     host_port address;              ///< An empty host is a container of the group itself, at the address that its engine tells:
     std::string member;             ///< the one of this name; where this is empty, the group's first that has an address.
+
+    friend bool operator==(target_config const&, target_config const&) = default;
 };
 
 /// Who may connect, and who may connect but not wake anybody.
@@ -92,6 +96,8 @@ struct client_filter {
     std::vector<std::string> no_wake_bytes;   ///< First bytes of a connection.
     /// Refuse to wake for clients that send nothing within `first_bytes_limit` (scanners). Not for servers that speak first.
     bool need_first_bytes = false;
+
+    friend bool operator==(client_filter const&, client_filter const&) = default;
 
     /// Whether the first bytes of a client have to be seen before anything else.
     bool looks_at_bytes() const noexcept
@@ -112,6 +118,8 @@ struct port_config {
     std::chrono::milliseconds udp_session{60'000};      ///< A UDP client that is silent for so long is gone.
     std::size_t udp_most_early = 64;                    ///< Datagrams held per waiting UDP client.
     std::size_t udp_most_sessions = 10'000;
+
+    friend bool operator==(port_config const&, port_config const&) = default;
 };
 
 /// Everything that wake-proxy is told, by arguments, a file or labels.

@@ -104,6 +104,22 @@ struct traffic {
     wait_histogram waits;
 
     void count(refusal r) noexcept { ++refused[static_cast<std::size_t>(r)]; }
+    /// Add what another one has counted.
+    traffic& operator+=(traffic const& o) noexcept
+    {
+        connections += o.connections;
+        open += o.open;
+        waiting += o.waiting;
+        left += o.left;
+        wait_pages += o.wait_pages;
+        for (std::size_t i = 0; i < refused.size(); ++i) refused[i] += o.refused[i];
+        to_server += o.to_server;
+        to_client += o.to_client;
+        dropped_datagrams += o.dropped_datagrams;
+        for (std::size_t i = 0; i < waits.counts.size(); ++i) waits.counts[i] += o.waits.counts[i];
+        waits.sum += o.waits.sum;
+        return *this;
+    }
     std::uint64_t refused_in_all() const noexcept
     {
         std::uint64_t out = 0;

@@ -44,3 +44,21 @@ TEST_CASE("traffic: waits go into the bucket that ends at or above them")
     CHECK(h.count() == 4);
     CHECK(h.sum == 301s + 100'001us);
 }
+
+TEST_CASE("traffic: counts of several groups add up")
+{
+    wake::traffic a;
+    a.connections = 1;
+    a.count(wake::refusal::source);
+    a.to_server = 10;
+    a.waits.add(40ms);
+    wake::traffic b = a;
+    b.open = 2;
+    b += a;
+    CHECK(b.connections == 2);
+    CHECK(b.open == 2);
+    CHECK(b.refused_in_all() == 2);
+    CHECK(b.to_server == 20);
+    CHECK(b.waits.count() == 2);
+    CHECK(b.waits.sum == 80ms);
+}

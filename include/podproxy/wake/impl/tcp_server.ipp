@@ -489,6 +489,7 @@ inline net::awaitable<result<net::any_stream>> tcp_server::probe(target& t, held
         diagnostics why;
         auto s = co_await connect_once(t, use.address(t.config.member), std::clamp<net::clock::duration>(left, std::chrono::milliseconds(1), limit), why);
         if (!use.alive()) co_return podproxy::errc::cancelled;
+        if (!s && commons_->ending) co_return errc::shutting_down;
         if (s) {
             bool const may_be_front = !t.config.address.host.empty() && (*s)->plain_socket() && (!closed_before || t.gate->has_front());
             if (!may_be_front) co_return s;

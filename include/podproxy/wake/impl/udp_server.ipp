@@ -488,6 +488,7 @@ inline net::awaitable<result<void>> udp_server::probe(session& s, net::clock::ti
             last = why.empty() ? "its address is not known" : why.text();
         }
         if (s.over || !s.use.alive()) co_return podproxy::errc::cancelled;
+        if (commons_->ending) co_return errc::shutting_down;
         auto const now = net::clock::now();
         if (now >= deadline) {
             s.why.message = "UDP port " + std::to_string(config_.targets.front().address.port) + " is not open: " + last;
