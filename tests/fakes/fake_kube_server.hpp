@@ -2,6 +2,7 @@
 #define PODPROXY_TESTS_FAKES_FAKE_KUBE_SERVER_HPP
 
 #include <fakes/authority.hpp>
+#include <fakes/fake_kube_changes.hpp>
 #include <fakes/fake_kube_io.hpp>
 #include <fakes/fake_kube_pod.hpp>
 #include <fakes/fake_kube_spdy.hpp>
@@ -60,8 +61,8 @@ struct kube_fault {
         break_watch,   ///< For watches: half a line, then the connection is cut.
     };
     kind what = kind::status;
-    std::string verb;     ///< get, list, watch, create. A port-forward over SPDY is `create`, over WebSocket `get`.
-    std::string resource; ///< services, endpointslices, pods, pods/portforward
+    std::string verb;     ///< get, list, watch, create, patch, delete. A port-forward over SPDY is `create`, over WebSocket `get`.
+    std::string resource; ///< services, endpointslices, pods, pods/portforward, deployments, deployments/scale, leases ...
     int code = 500;
     std::string text;
     bool plain = false;
@@ -75,6 +76,7 @@ struct kube_server_config {
     std::set<std::string> tokens; ///< Bearer tokens that are accepted. Empty: everybody is.
     bool websocket = true;        ///< Off: as servers before 1.30, which know only SPDY.
     std::chrono::milliseconds bookmark_every{0}; ///< Bookmarks for watches that allow them. 0: none.
+    bool follow_scale = true;     ///< A workload has at once the pods that it shall have.
     fake_kube::runtime_config runtime;
 };
 
@@ -92,7 +94,8 @@ struct kube_counters {
 
 /** A Kubernetes API server with its kubelet and containers, as far as a port-forwarding client can see, in a thread of its own on a port
     of 127.0.0.1. Serves get, list and watch of Services, EndpointSlices and pods, and `pods/portforward` over SPDY/3.1 and over a
-    WebSocket, the way the real ones do; and misbehaves as it is told.
+    WebSocket, the way the real ones do; keeps objects of every other kind, which can be created, patched, scaled and deleted
+    (fake_kube_changes.hpp); and misbehaves as it is told.
 
         fake_kube_server kube;
         kube.add_pod({.name = "web-1", .ports = {{8080, fake_kube::programs::echo()}}});
@@ -187,6 +190,20 @@ public:
     {
         std::lock_guard const lock(mutex_);
         put(resource, name_space + "/" + name, service, json);
+    }
+    /// An object as it is, as JSON; empty when there is none.
+    std::string object_json(std::string const& resource, std::string const& name_space, std::string const& name) const
+    {
+        std::lock_guard const lock(mutex_);
+        auto const all = objects_.find(resource);
+        if (all == objects_.end()) return {};
+        auto const it = all->second.find(name_space + "/" + name);
+        return it == all->second.end() ? std::string() : it->second.json;
+    }
+    void delete_object(std::string const& resource, std::string const& name_space, std::string const& name)
+    {
+        std::lock_guard const lock(mutex_);
+        remove_object(resource, name_space + "/" + name);
     }
     /// Forget the changes up to now, as etcd's compaction does: watches that begin before are answered with 410.
     void compact()
@@ -564,6 +581,11 @@ private:
             if (f) co_await fake_kube::pause(f->delay);
             co_return co_await port_forward(w, a, request, early);
         }
+        if (!f && what && (a.verb == "create" || a.verb == "patch" || a.verb == "delete")) {
+            text = change(a, request);
+            co_await w->write(std::move(text));
+            co_return true;
+        }
         text = what ? get_or_list(a, request) : text_response(404, "404 page not found\n");
         if (!f) {
             co_await w->write(std::move(text));
@@ -636,19 +658,56 @@ private:
         return {};
     }
 
-    static bool fits(asked const& a, std::string const& key, std::string const& service, std::string const& selector, std::string const& field)
+    static bool fits(asked const& a, std::string const& key, std::string const& service, std::string const& json, std::string const& selector,
+                     std::string const& field)
     {
         if (!a.name_space.empty() && !key.starts_with(a.name_space + "/")) return false;
         std::string const label = "kubernetes.io/service-name=";
-        if (selector.starts_with(label) && selector.substr(label.size()) != service) return false;
+        if (selector.starts_with(label) ? selector.substr(label.size()) != service : !fake_kube::has_labels(json, selector)) return false;
         std::string const name = "metadata.name=";
         return !field.starts_with(name) || key.substr(key.find('/') + 1) == field.substr(name.size());
     }
     static std::string kind_of(std::string const& resource)
     {
-        return resource == "services" ? "Service" : resource == "pods" ? "Pod" : "EndpointSlice";
+        static std::map<std::string, std::string> const kinds{{"services", "Service"}, {"pods", "Pod"}, {"deployments", "Deployment"},
+                                                              {"statefulsets", "StatefulSet"}, {"leases", "Lease"}, {"events", "Event"}};
+        auto const it = kinds.find(resource);
+        return it == kinds.end() ? "EndpointSlice" : it->second;
     }
-    static std::string group_of(std::string const& resource) { return resource == "endpointslices" ? "discovery.k8s.io/v1" : "v1"; }
+    static std::string group_of(std::string const& resource)
+    {
+        return resource == "endpointslices" ? "discovery.k8s.io/v1"
+               : resource == "leases"       ? "coordination.k8s.io/v1"
+               : resource == "deployments" || resource == "statefulsets" ? "apps/v1" : "v1";
+    }
+
+    std::string change(asked const& a, fake_kube::http_request const& request)
+    {
+        std::lock_guard const lock(mutex_);
+        auto const slash = a.resource.find('/');
+        std::string const resource = a.resource.substr(0, slash);
+        bool const scale = slash != std::string::npos && a.resource.substr(slash) == "/scale";
+        if (slash != std::string::npos && !scale) return status_response(404, "the server could not find the requested resource");
+        std::string name = a.name;
+        if (a.verb == "create") {
+            auto const body = nlohmann::json::parse(request.body, nullptr, false);
+            if (body.is_object() && body.contains("metadata")) name = body["metadata"].value("name", "");
+        }
+        std::string const key = a.name_space + "/" + name;
+        auto& all = objects_[resource];
+        std::optional<std::string> current;
+        if (auto const it = all.find(key); it != all.end()) current = it->second.json;
+        if (a.verb == "delete") {
+            if (!current) return status_response(404, resource + " \"" + name + "\" not found");
+            remove_object(resource, key);
+            return json_response(200, "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"status\":\"Success\"}");
+        }
+        auto const done = fake_kube::apply_change(a.verb, current, request.body, request.header("content-type"), scale, config_.follow_scale, a.name_space);
+        if (!done.object) return status_response(done.status, done.message);
+        put(resource, key, "", *done.object);
+        auto const& now = all.at(key).json;
+        return json_response(done.status, done.scale ? fake_kube::scale_json(now) : now);
+    }
 
     std::string get_or_list(asked const& a, fake_kube::http_request const& request)
     {
@@ -664,7 +723,7 @@ private:
         std::string items;
         if (all != objects_.end())
             for (auto const& [key, o] : all->second)
-                if (fits(a, key, o.service, request.parameter("labelSelector"), request.parameter("fieldSelector")))
+                if (fits(a, key, o.service, o.json, request.parameter("labelSelector"), request.parameter("fieldSelector")))
                     items += (items.empty() ? "" : ",") + o.json;
         return json_response(200, "{\"kind\":\"" + kind_of(a.resource) + "List\",\"apiVersion\":\"" + group_of(a.resource) +
                                       "\",\"metadata\":{\"resourceVersion\":\"" + std::to_string(version_) + "\"},\"items\":[" + items + "]}");
@@ -734,12 +793,12 @@ private:
                 std::string const field = request.parameter("fieldSelector");
                 if (std::exchange(first, false)) {
                     for (auto const& [key, o] : objects_[a.resource])
-                        if (fits(a, key, o.service, selector, field)) out += chunk("{\"type\":\"ADDED\",\"object\":" + o.json + "}\n");
+                        if (fits(a, key, o.service, o.json, selector, field)) out += chunk("{\"type\":\"ADDED\",\"object\":" + o.json + "}\n");
                     seen = version_;
                 }
                 for (auto const& c : log_) {
                     if (c.version <= seen) continue;
-                    if (c.resource == a.resource && fits(a, c.key, c.service, selector, field))
+                    if (c.resource == a.resource && fits(a, c.key, c.service, c.json, selector, field))
                         out += chunk("{\"type\":\"" + c.type + "\",\"object\":" + c.json + "}\n");
                 }
                 seen = version_;

@@ -41,7 +41,7 @@ inline lease_client::lease_client(net::executor ex, api_client& api, lease_confi
 inline bool lease_client::leading() const noexcept
 {
     if (config_.name.empty() || alone_) return true;
-    return renewed_ && net::clock::now() - *renewed_ < config_.duration * 2 / 3;
+    return renewed_ && net::clock::now() - *renewed_ < std::chrono::milliseconds(config_.duration) * 2 / 3;
 }
 
 inline std::string lease_client::path(std::string_view name) const

@@ -49,6 +49,7 @@ inline pod_trouble read_container_trouble(json::value status)
         }
     } else if (json::value const ended = state["terminated"]; ended.is_object() && ended["exitCode"].integer().value_or(0) != 0) {
         out.crashed = true;
+        out.hopeless = status["restartCount"].integer().value_or(0) > 0; // once may be a server that came before what it needs
         out.text = read_ending(ended);
     }
     if (!out.text.empty() && !out.container.empty()) out.text = "container " + out.container + ": " + out.text;

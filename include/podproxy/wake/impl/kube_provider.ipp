@@ -545,13 +545,12 @@ inline net::awaitable<std::string> kube_provider::find_last_line(kube::workload 
         co_return text.empty() ? w.failure : text;
     }
     if (!worst.text.empty() && !worst.crashed) co_return worst.text;
-    // Of a container that has crashed, the log of its last run.
     std::string const pod = worst.text.empty() ? some_pod : worst.pod;
     std::string const container = worst.container.empty() ? std::string() : "&container=" + encode_percent(worst.container);
-    for (char const* const run : {"&previous=true", ""}) {
-        if (worst.text.empty() && *run) continue;
+    for (char const* const run : {"", "&previous=true"}) {
+        if (worst.text.empty() && *run) continue; // it runs: what it wrote before is of no interest
         auto const line = co_await api_.get(pods + "/" + encode_percent(pod) + "/log?tailLines=1&limitBytes=4096" + container + run, why);
-        if (!line || line->empty()) continue;
+        if (!line || line->empty() || line->starts_with("unable to retrieve container logs")) continue; // with status 200
         auto const text = ascii_trim(*line);
         co_return worst.text.empty() ? std::string(text) : worst.text + ": " + std::string(text);
     }
