@@ -265,7 +265,7 @@ def in_order(world):
 def half_a_group(world):
     inner, listen = wake.ports(2)
     labels = {"podproxy.wake.group": "pair"}
-    world.engine.create("good", f"echo=127.0.0.1:{inner}", labels=labels)
+    world.engine.create("good", "--after", "300", f"echo=127.0.0.1:{inner}", labels=labels)  # so that nobody is served before the other has ended
     world.engine.create("bad", "--say", "out of matches", "--exit-after", "0", labels=labels)
     config = {"groups": {"pair": {"startAttempts": 2, "firstBackoff": "50ms"}}, "ports": [wake.port_of(listen, "pair", inner)]}
     with world.wake(config, listens=[listen]) as proxy:
@@ -387,8 +387,10 @@ def engine_with_tls(world):
             ask_once(listens["echo"])
             wake.await_rest(container)
             ask_once(listens["echo"])
-        with world.wake(config, listens=[listens["echo"]], docker=f"tcp://127.0.0.1:{port}", extra={"DOCKER_TLS_VERIFY": "1"}) as proxy:
-            wait_for_log(proxy, 0, "certificate", "tls")
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "x.pem", "-out", "ca.pem", "-days", "2", "-subj", "/CN=somebody else")
+        with world.wake(config, listens=[listens["echo"]], docker=f"tcp://127.0.0.1:{port}",
+                        extra={"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(folder)}) as proxy:
+            wait_for_log(proxy, 0, "certificate")
     finally:
         docker.restart()
 

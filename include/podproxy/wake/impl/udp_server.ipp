@@ -203,6 +203,7 @@ inline void udp_server::opened(session& s)
 {
     s.open = true;
     s.counted = true;
+    touch(s);
     ++group_->counts.connections;
     ++group_->counts.open;
     for (auto const& datagram : std::exchange(s.early, {})) {
@@ -315,7 +316,11 @@ inline void udp_server::arm()
         auto const self = weak.lock();
         if (!self || ec) return;
         auto const now = net::clock::now();
-        while (!self->by_silence_.empty() && self->by_silence_.front()->heard + self->config_.udp_session <= now) self->end(*self->by_silence_.front());
+        while (!self->by_silence_.empty() && self->by_silence_.front()->heard + self->config_.udp_session <= now) {
+            session& oldest = *self->by_silence_.front();
+            if (oldest.open) self->end(oldest);
+            else self->touch(oldest); // who waits for a start has nothing to say until there is an answer
+        }
         self->arm();
     });
 }
