@@ -63,6 +63,7 @@ struct container {
     health_status health = health_status::none;
     std::optional<int> exit_code; ///< Of its last run; none while it runs and before its first.
     std::string error;            ///< Why its last start has failed.
+    std::string started_at;       ///< Of its last run, as the engine writes it; empty where it was not inspected.
     std::string network_mode;     ///< `default`, `host`, `container:<id>`, the name of a network.
     std::vector<attached_network> networks;
 

@@ -79,6 +79,7 @@ struct member {
     std::string address; ///< Where its ports are reached; empty while that is not known.
     std::map<std::string, std::string> labels; ///< Those that are for us: `podproxy.wake.*`.
     /// Another text with each start, where the engine tells one (Docker: `StartedAt`): tells the end of this run from that of the last.
+    /// Empty: not known, now or at all.
     std::string run;
 
     friend bool operator==(member const&, member const&) = default;

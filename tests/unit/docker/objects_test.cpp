@@ -213,3 +213,13 @@ TEST_CASE("docker logs: the last line, from frames and from plain text", "[docke
     std::string const wide = std::string(docker::max_log_line - 1, 'x') + "\xc3\xa4";
     CHECK(last(wide).size() == docker::max_log_line - 1); // no half character
 }
+
+TEST_CASE("docker objects: an inspection tells when the container was started, which tells its runs apart")
+{
+    auto const c = docker::parse_container(R"({"Id": "abc", "State": {"Status": "exited", "ExitCode": 1, "StartedAt": "2026-11-21T10:00:00.123Z"}})");
+    REQUIRE(c);
+    CHECK(c->started_at == "2026-11-21T10:00:00.123Z");
+    auto const never = docker::parse_container(R"({"Id": "abc", "State": {"Status": "created"}})");
+    REQUIRE(never);
+    CHECK(never->started_at.empty());
+}

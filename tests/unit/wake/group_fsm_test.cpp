@@ -969,6 +969,22 @@ TEST_CASE("group machine: the engine goes and comes back")
         CHECK(s.did() == "end holds");
         CHECK(s.client() == arrival::held);
     }
+    SECTION("and does not tell runs apart for once")
+    {
+        s.client();
+        s.ok(member_command::start, "web");
+        s.change("web", [](member& m) {
+            m.state = member_state::running;
+            m.run = "1";
+        });
+        s.did();
+        for (std::string const run : {"", "1"}) {
+            s.world["web"].run = run;
+            s.snapshot();
+            CHECK(s.did() == "");
+        }
+        CHECK(s.fsm.in_use() == 1);
+    }
     SECTION("while it stops: the stop goes on")
     {
         s.up();

@@ -505,7 +505,8 @@ TEST_CASE("group: an empty hold is harmless")
     CHECK(u.address().empty());
     CHECK(u.life() == 0);
     group_use v = std::move(u);
-    v = std::move(v);
+    auto& same = v;
+    v = std::move(same);
     CHECK_FALSE(v.alive());
 }
 

@@ -125,6 +125,7 @@ inline result<container> parse_container(std::string_view text)
     if (out.health == health_status::unhealthy && lives && state["Health"]["FailingStreak"].integer() == 0) out.health = health_status::healthy;
     if (detail::has_ended(out.status)) out.exit_code = detail::as_exit_code(state["ExitCode"]);
     out.error = state["Error"].text_or({});
+    out.started_at = state["StartedAt"].text_or({});
     out.network_mode = (*d)["HostConfig"]["NetworkMode"].text_or({});
     detail::read_networks((*d)["NetworkSettings"]["Networks"], out);
     return out;

@@ -162,6 +162,7 @@ private:
         m.state = state_of(c.status);
         m.health = health_of(c.health);
         m.exit_code = c.exit_code;
+        m.run = c.started_at;
         for (auto& d : parse_depends_on(c.label("com.docker.compose.depends_on"))) {
             auto const there = service(c, d.service);
             d.required = std::ranges::any_of(there, [&](auto const* other) {

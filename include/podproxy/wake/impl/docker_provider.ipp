@@ -196,6 +196,7 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
         c.status = docker::container_status::running;
         c.exit_code.reset();
         c.error.clear();
+        c.started_at.clear(); // the inspection tells
         if (c.health != docker::health_status::none) c.health = docker::health_status::starting;
         learn(std::move(c));
     }

@@ -300,7 +300,7 @@ inline void group_fsm::observe(entry& e, member m, time_point now)
         if (e.m.exit_code != 0) e.done = false;
         if (e.tried == 0 || e.ended) break;
         // Is this the end of the run that we have asked for, or old news? The engine may tell the end before it confirms the start.
-        bool const has_run = !e.m.run.empty();
+        bool const has_run = !e.m.run.empty() && !e.run_before.empty();
         if (has_run && e.m.run != e.run_before) e.ran = true;
         if (e.pending == member_command::start) break;
         if (e.ran || (!has_run && e.expected == outcome::running)) {
@@ -869,9 +869,9 @@ inline void group_fsm::check_holds()
     bool common = false;
     for (entry const& e : entries_) {
         if (e.m.state != member_state::running && e.m.state != member_state::paused && e.m.state != member_state::stopping) continue;
-        std::pair one(e.m.id, e.m.run);
-        common = common || std::find(held_runs_.begin(), held_runs_.end(), one) != held_runs_.end();
-        runs.push_back(std::move(one));
+        auto const same = [&e](auto const& held) { return held.first == e.m.id && (held.second == e.m.run || held.second.empty() || e.m.run.empty()); };
+        common = common || std::any_of(held_runs_.begin(), held_runs_.end(), same);
+        runs.emplace_back(e.m.id, e.m.run);
     }
     if (common) {
         held_runs_ = std::move(runs);
