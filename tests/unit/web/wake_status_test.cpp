@@ -1,14 +1,20 @@
 #include <podproxy/web/wake_status.hpp>
 
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/co_spawn.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>
 #include <podproxy/metrics/exposition.hpp>
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <fakes/fake_wake_provider.hpp>
 #include <unit/metrics/text_parser.hpp>
+#include <unit/support/poll_until.hpp>
 
 using namespace podproxy;
 using namespace std::chrono_literals;
@@ -243,4 +249,44 @@ TEST_CASE("wake status: metrics hold in both formats, also without any group")
             CHECK_FALSE(read.value("podproxy_wake_refused_total{group=\"\",reason=\"too_many_waiting\"}"));
         }
     }
+}
+
+TEST_CASE("wake status: of a server with an engine, from the first moment to a group that a button has woken and stopped")
+{
+    asio::io_context ctx;
+    test::fake_wake_provider engine(ctx.get_executor());
+    engine.put(test::fake_member("web", "shop"));
+    wake::settings settings;
+    settings.groups.emplace_back().name = "shop";
+    wake::server server(ctx.get_executor(), settings, {&engine}, logger());
+    web::wake_status status(server);
+    CHECK(server.open().empty());
+    CHECK_FALSE(status.check_health().ok); // nothing is known of the engine yet
+    CHECK(status.status()["groups"][0]["engineReachable"] == false);
+
+    asio::cancellation_signal stop;
+    bool ended = false;
+    asio::co_spawn(ctx, server.run(), asio::bind_cancellation_slot(stop.slot(), [&ended](std::exception_ptr) { ended = true; }));
+    CHECK(test::poll_until(ctx, [&] { return status.check_health().ok; }));
+    CHECK(status.check_health().sentence == "1 group, 0 of them awake.");
+    CHECK(status.act("groups", "nobody", "wake") == web::action_result::no_such_thing);
+    CHECK(status.act("groups", "shop", "paint") == web::action_result::no_such_thing);
+    CHECK(status.act("clusters", "shop", "wake") == web::action_result::no_such_thing);
+    CHECK(status.act("groups", "shop", "wake") == web::action_result::done);
+    CHECK(test::poll_until(ctx, [&] { return status.status()["groups"][0]["state"] == "idle"; }));
+    REQUIRE(status.page().sections[1].rows.size() == 1);
+    CHECK(status.page().sections[1].rows[0].cells[2].text == "status page");
+    metrics::exposition_writer w(metrics::format::prometheus);
+    status.collect(w);
+    auto const read = test::parse_exposition(std::move(w).finish(), metrics::format::prometheus);
+    CHECK(read.problem.empty());
+    CHECK(read.value("podproxy_wake_starts_total{group=\"shop\",result=\"ready\"}") == 1);
+    CHECK(status.act("groups", "shop", "stop") == web::action_result::done);
+    CHECK(test::poll_until(ctx, [&] { return status.status()["groups"][0]["state"] == "stopped"; }));
+
+    stop.emit(asio::cancellation_type::terminal);
+    CHECK(test::poll_until(ctx, [&] { return ended; }));
+    bool drained = false;
+    asio::co_spawn(ctx, server.drain(0ms), [&drained](std::exception_ptr) { drained = true; });
+    CHECK(test::poll_until(ctx, [&] { return drained; }));
 }
