@@ -292,5 +292,6 @@ private:
 } // namespace podproxy::wake
 
 #include <podproxy/wake/impl/group_fsm.ipp>
+#include <podproxy/wake/impl/group_fsm_steps.ipp>
 
 #endif
