@@ -102,7 +102,7 @@ inline net::awaitable<result<client::connection>> client::open(diagnostics& why)
     if (why.message.empty()) why.message = ec.message();
     bool const denied = is_from_system(ec) && ec == cond::unauthorized;
     std::string hint;
-    if (denied && where_.is_unix()) hint = "; add the user to the group docker, or run with access to the socket";
+    if (denied && where_.is_unix()) hint = "; add the user to the group docker, or run with access to the socket " + where_.sockets.front();
     if (is_from_system(ec) && ec == cond::not_found && where_.is_unix()) hint = "; is the engine running? DOCKER_HOST says where it is";
     why.message = "can't reach the container engine at " + to_string(where_) + ": " + why.message + hint;
     if (denied) co_return errc::permission_denied;
