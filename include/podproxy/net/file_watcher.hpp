@@ -26,7 +26,7 @@ struct file_watcher_config {
 
 /** Tells when files may have changed, come or gone, also by being replaced with another of their name.
 
-    On Linux their folders are watched with inotify(7): other files in them are told too, so who is told compares what it reads. A folder
+    On Linux their folders are watched with inotify(7). It may tell although nothing has changed, so who is told compares what it reads. A folder
     that is not there yet is waited for. A file that is a link is watched where the link is and where it leads.
     @par Lifetime The handler is called from the executor, never after the watcher has gone. */
 class file_watcher {

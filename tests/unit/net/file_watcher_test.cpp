@@ -169,3 +169,17 @@ TEST_CASE("the handler may end its watcher")
     CHECK(h.was_told());
     CHECK_FALSE(w);
 }
+
+TEST_CASE("other files of the same folder are not told: a log file there must not feed itself")
+{
+    watched_folder h;
+    auto w = h.watcher();
+    w.watch({h.root / "config"});
+    h.write("log", "a line");
+    fs::create_directory(h.root / "cache");
+    auto const until = net::clock::now() + 100ms;
+    while (net::clock::now() < until) h.ctx.run_one_until(until), h.ctx.restart();
+    CHECK(h.told == 0);
+    h.write("config", "x");
+    CHECK(h.was_told());
+}

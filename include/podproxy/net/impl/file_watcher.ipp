@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
+#include <cstring>
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/inotify.h>
@@ -41,43 +43,52 @@ struct file_watcher::state : std::enable_shared_from_this<state> {
         polling.cancel();
     }
 
-    /// The folder itself, or the nearest one above it that is there.
-    static std::filesystem::path existing(std::filesystem::path folder)
+    /// What matters in a folder.
+    struct interest {
+        int number = -1;                 ///< of the system's watch
+        bool everything = false;
+        std::set<std::string> names;     ///< if not everything
+    };
+
+    /// Note that `path` matters: in its folder, or in the nearest one above it that is there, where its way down may appear.
+    static void add_interest(std::map<std::filesystem::path, interest>& wanted, std::filesystem::path const& path)
     {
         std::error_code ec;
-        while (folder.has_parent_path() && folder != folder.parent_path() && !std::filesystem::is_directory(folder, ec)) folder = folder.parent_path();
-        return folder.empty() ? std::filesystem::path(".") : folder;
+        std::filesystem::path name = path.filename(), folder = path.parent_path();
+        while (!folder.empty() && folder != folder.parent_path() && !std::filesystem::is_directory(folder, ec)) {
+            name = folder.filename();
+            folder = folder.parent_path();
+        }
+        wanted[folder.empty() ? std::filesystem::path(".") : folder].names.insert(name.string());
     }
 
     /// Watch the folders in which something of ours is or may appear. Folders may have come or gone since the last time.
     void follow_folders()
     {
-        std::set<std::filesystem::path> wanted;
-        auto const add = [&](std::filesystem::path const& folder) { wanted.insert(existing(folder)); };
-        for (auto const& folder : folders) add(folder);
-        for (auto const& file : files) {
-            add(file.has_parent_path() ? file.parent_path() : std::filesystem::path("."));
+        std::map<std::filesystem::path, interest> wanted;
+        for (auto folder : folders) {
             std::error_code ec;
-            if (auto const target = std::filesystem::weakly_canonical(file, ec); !ec && target.has_parent_path()) add(target.parent_path());
+            if (!folder.has_filename() && folder.has_relative_path()) folder = folder.parent_path(); // "a/" is "a"
+            if (std::filesystem::is_directory(folder, ec)) wanted[folder].everything = true;
+            if (folder != ".") add_interest(wanted, folder);
+        }
+        for (auto const& file : files) {
+            add_interest(wanted, file);
+            std::error_code ec;
+            if (auto const target = std::filesystem::weakly_canonical(file, ec); !ec) add_interest(wanted, target);
         }
         bool all = events.is_open();
 #if defined(__linux__)
         if (events.is_open()) {
-            for (auto it = watches.begin(); it != watches.end();) {
-                if (wanted.contains(it->first)) {
-                    ++it;
-                } else {
-                    ::inotify_rm_watch(events.native_handle(), it->second);
-                    it = watches.erase(it);
-                }
-            }
-            for (auto const& folder : wanted) {
+            for (auto const& [folder, old] : watches)
+                if (old.number >= 0 && !wanted.contains(folder)) ::inotify_rm_watch(events.native_handle(), old.number);
+            for (auto& [folder, what] : wanted) {
                 // Adding a watch again gives the same number, or a new one when another folder has taken the place.
-                constexpr std::uint32_t what = IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
-                int const number = ::inotify_add_watch(events.native_handle(), folder.c_str(), what);
-                if (number >= 0) watches[folder] = number;
-                else all = false;
+                constexpr std::uint32_t mask = IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+                what.number = ::inotify_add_watch(events.native_handle(), folder.c_str(), mask);
+                if (what.number < 0) all = false;
             }
+            watches = std::move(wanted);
         }
 #endif
         if (all) polling.cancel();
@@ -89,11 +100,32 @@ struct file_watcher::state : std::enable_shared_from_this<state> {
     {
         events.async_wait(descriptor::wait_read, [self = shared_from_this()](std::error_code ec) {
             if (ec || !self->changed) return;
-            alignas(8) std::array<char, 16 * 1024> buffer;
-            while (::read(self->events.native_handle(), buffer.data(), buffer.size()) > 0) {}
-            self->settle();
+            if (self->read_events()) self->settle();
             self->wait_for_events();
         });
+    }
+
+    /// @return whether one of the events matters.
+    bool read_events()
+    {
+        bool matters = false;
+#if defined(__linux__)
+        alignas(::inotify_event) std::array<char, 16 * 1024> buffer;
+        ssize_t n;
+        while ((n = ::read(events.native_handle(), buffer.data(), buffer.size())) > 0) {
+            for (std::size_t at = 0; at < static_cast<std::size_t>(n);) {
+                ::inotify_event event;
+                std::memcpy(&event, buffer.data() + at, sizeof event);
+                std::string const name = event.len != 0 ? std::string(buffer.data() + at + sizeof event) : std::string();
+                at += sizeof event + event.len;
+                if (event.mask & IN_IGNORED) continue; // follows our own removal, or the folder's end, which is told by itself
+                auto const it = std::ranges::find(watches, event.wd, [](auto const& w) { return w.second.number; });
+                // Without a name it is the folder itself, or events were lost.
+                matters = matters || name.empty() || (it != watches.end() && (it->second.everything || it->second.names.contains(name)));
+            }
+        }
+#endif
+        return matters;
     }
 
     void settle()
@@ -162,7 +194,7 @@ struct file_watcher::state : std::enable_shared_from_this<state> {
     timer polling;
     std::vector<std::filesystem::path> files;
     std::vector<std::filesystem::path> folders;
-    std::map<std::filesystem::path, int> watches;
+    std::map<std::filesystem::path, interest> watches;
     std::map<std::filesystem::path, look> seen;
     clock::time_point unsettled_since{};
     bool unsettled = false;
