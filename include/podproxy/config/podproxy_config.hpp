@@ -8,6 +8,7 @@
 #include <podproxy/core/host_port.hpp>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +37,11 @@ struct podproxy_config {
     bool skip_kubeconfig_env = false;
     /// `kubeconfigs`: further files or globs; `~` is the home folder. A list in the file replaces the default.
     std::vector<std::string> kubeconfigs{"~/.kube/configs/*.yml", "~/.kube/configs/*.yaml", "~/.kube/conf/*.yml", "~/.kube/conf/*.yaml"};
+    /// `aliases`: a map from a name to the context that it shall stand for in addresses.
+    std::map<std::string, std::string> aliases;
+    /// `defaultCluster`: the context of names that end in `.svc.cluster.local` or `.svc` and in no known cluster. Default none: they
+    /// pass straight through.
+    std::string default_cluster;
     /// `connectGrace`: how long a connection into a pod waits for an error of the cluster before it is reported as open, since
     /// Kubernetes never says that it is. Default 50ms; 0 does not wait. At most 10s.
     std::chrono::milliseconds connect_grace{50};

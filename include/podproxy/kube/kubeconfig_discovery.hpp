@@ -5,6 +5,7 @@
 #include <podproxy/config/files.hpp>
 #include <podproxy/config/problem.hpp>
 #include <podproxy/kube/kubeconfig.hpp>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,15 @@ struct kubeconfig_set {
     std::vector<std::string> files;        ///< Every file that was read, also those without a usable context.
     config::problem_list problems;         ///< `error` only where a file that was named does not exist.
 };
+
+/// Where kubeconfigs may change, come or go: for `net::file_watcher`.
+struct kubeconfig_places {
+    std::vector<std::filesystem::path> files;   ///< Kubeconfigs, and the certificates and keys that their contexts name.
+    std::vector<std::filesystem::path> folders; ///< Of globs.
+};
+
+/// What has to be watched to know when `discover_kubeconfigs` would find something else. @param found What it has found last.
+kubeconfig_places places_to_watch(kubeconfig_sources const& sources, config::environment const& env, kubeconfig_set const& found);
 
 /** Find and read kubeconfigs in three phases: `~/.kube/config`; the files of `KUBECONFIG`, merged as kubectl does; then `patterns`
     in their order, the files of a glob by name, each file for itself (files of many clusters use the same names inside).

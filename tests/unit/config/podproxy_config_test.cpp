@@ -190,3 +190,13 @@ TEST_CASE("podproxy config: a file that is given must be there, the standard one
     CHECK(told == lines{"config.yaml: can't be read: No such file or directory", "locked.yaml: can't be read: Permission denied",
                         "big.yaml: can't be read: File too large", "bad.yaml:1:1: unknown key 'x'"});
 }
+
+TEST_CASE("podproxy config: aliases stand for contexts, and one context may be the default")
+{
+    auto const c = parsed("aliases: {prod: 'arn:aws:eks:eu:1:cluster/prod', eu.prod: 'arn:aws:eks:eu:1:cluster/prod'}\ndefaultCluster: staging\n");
+    CHECK(c.aliases == std::map<std::string, std::string>{{"prod", "arn:aws:eks:eu:1:cluster/prod"}, {"eu.prod", "arn:aws:eks:eu:1:cluster/prod"}});
+    CHECK(c.default_cluster == "staging");
+    CHECK(refused("aliases: [prod]\n") == lines{"c.yaml:1:10: 'aliases' must be a map from a name to a context: {prod: \"arn:aws:eks:...\"}"});
+    CHECK(refused("aliases: {prod: {}}\n") == lines{"c.yaml:1:10: 'aliases' needs the name of a context behind 'prod'"});
+    CHECK(refused("aliases: {.prod: a}\n") == lines{"c.yaml:1:10: 'aliases' has the name '.prod', which can't end an address"});
+}

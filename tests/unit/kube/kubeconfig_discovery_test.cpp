@@ -160,3 +160,24 @@ TEST_CASE("discovery: files of this machine")
     CHECK(found(set) == lines{"a=https://one", "b=https://two", "c=https://three"});
     CHECK(formatted(set).empty());
 }
+
+TEST_CASE("discovery: every place that can change what is found is to be watched")
+{
+    using paths = std::vector<std::filesystem::path>;
+    kubeconfig_set found;
+    found.contexts.emplace_back();
+    found.contexts.back().cluster.certificate_authority = "/pki/ca.pem";
+    found.contexts.back().user.client_certificate = "/pki/me.pem";
+    found.contexts.back().user.client_key = "/pki/me.key";
+    kubeconfig_sources sources;
+    sources.patterns = {"~/.kube/configs/*.yaml", "/etc/k8s/one.yaml", "x*.yaml", "/a/*/b/c.yaml"};
+    auto const all = kube::places_to_watch(sources, env_of("/etc/k1: ~/x :"), found);
+    CHECK(all.files == paths{"/home/jane/.kube/config", "/etc/k1", "/home/jane/x", "/etc/k8s/one.yaml", "/pki/ca.pem", "/pki/me.pem", "/pki/me.key"});
+    CHECK(all.folders == paths{"/home/jane/.kube/configs/", ".", "/a/"});
+
+    sources = {};
+    sources.skip_default = sources.skip_env = true;
+    auto const none = kube::places_to_watch(sources, env_of("/etc/k1"), {});
+    CHECK(none.files.empty());
+    CHECK(none.folders.empty());
+}

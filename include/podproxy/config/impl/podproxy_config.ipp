@@ -20,6 +20,20 @@ inline constexpr std::array<std::pair<std::string_view, carrier_choice>, 3> carr
 inline constexpr std::array<std::pair<std::string_view, session_choice>, 3> session_words{
     {{"auto", session_choice::automatic}, {"exclusive", session_choice::exclusive}, {"shared", session_choice::shared}}};
 
+/// A map of names, each with the context that it stands for.
+inline void read_aliases(map_reader& in, std::string_view key, std::map<std::string, std::string>& out)
+{
+    auto const* const node = in.find(key);
+    if (!node) return;
+    if (!node->is_map()) return in.complain(key, "must be a map from a name to a context: {prod: \"arn:aws:eks:...\"}");
+    for (auto const& member : node->members) {
+        bool const bad_name = member.key.empty() || !is_host(member.key) || member.key.front() == '.' || member.key.back() == '.';
+        if (bad_name) in.complain(key, "has the name " + quoted(member.key) + ", which can't end an address");
+        else if (!member.value.is_scalar() || member.value.text.empty()) in.complain(key, "needs the name of a context behind " + quoted(member.key));
+        else out[member.key] = member.value.text;
+    }
+}
+
 /// Two listeners on one address, or no way in at all.
 inline void check_listeners(map_reader& in, podproxy_config const& out)
 {
@@ -52,6 +66,8 @@ inline std::optional<podproxy_config> parse_podproxy_config(std::string_view tex
         in.read("skipKubeconfigEnv", out->skip_kubeconfig_env);
         if (in.read("kubeconfigs", out->kubeconfigs) && std::ranges::any_of(out->kubeconfigs, [](auto const& path) { return path.empty(); }))
             in.complain("kubeconfigs", "has an empty entry");
+        detail::read_aliases(in, "aliases", out->aliases);
+        in.read("defaultCluster", out->default_cluster);
         if (in.read("connectGrace", out->connect_grace) && out->connect_grace > std::chrono::seconds(10))
             in.complain("connectGrace", "must be at most 10s");
         detail::read_choice(in, "carrier", detail::carrier_words, out->carrier);

@@ -121,6 +121,33 @@ inline kubeconfig_set discover_kubeconfigs(kubeconfig_sources const& sources, co
     return finder.take();
 }
 
+inline kubeconfig_places places_to_watch(kubeconfig_sources const& sources, config::environment const& env, kubeconfig_set const& found)
+{
+    kubeconfig_places out;
+    if (!sources.skip_default && !env.home.empty()) out.files.emplace_back(env.home + "/.kube/config");
+    if (!sources.skip_env && env.kubeconfig) {
+        std::string_view list = *env.kubeconfig;
+        while (!list.empty()) {
+            std::size_t const colon = list.find(':');
+            if (auto const part = ascii_trim(list.substr(0, colon)); !part.empty()) out.files.emplace_back(config::expand_home(part, env.home));
+            list.remove_prefix(colon == std::string_view::npos ? list.size() : colon + 1);
+        }
+    }
+    for (std::string const& pattern : sources.patterns) {
+        std::string const path = config::expand_home(pattern, env.home);
+        if (!config::is_glob(path)) {
+            out.files.emplace_back(path);
+            continue;
+        }
+        std::size_t const slash = path.rfind('/', path.find_first_of("*?["));
+        out.folders.emplace_back(slash == std::string::npos ? std::string(".") : path.substr(0, slash + 1));
+    }
+    for (auto const& context : found.contexts)
+        for (auto const* const file : {&context.cluster.certificate_authority, &context.user.client_certificate, &context.user.client_key})
+            if (!file->empty()) out.files.emplace_back(*file);
+    return out;
+}
+
 } // namespace podproxy::kube
 
 #endif
