@@ -30,7 +30,7 @@ class task_group {
         explicit state(executor ex) : empty(ex, clock::time_point::max()), sweep(ex) {}
         std::list<child> children;
         timer empty; ///< cancelled when the last child has ended
-        timer sweep; ///< runs while a child has a deadline
+        timer sweep; ///< runs while a child has a deadline, and at most a second longer
         bool sweeping = false;
     };
 
@@ -51,7 +51,8 @@ public:
     void spawn(awaitable<void> work) { start(std::move(work), clock::time_point::max()); }
 
     /** Start a child that is cancelled if it has not ended after `limit`. Deadlines are checked about every second by one
-        timer for the whole group, so that a crowd of them costs nothing; use `with_deadline` where precision matters. */
+        timer for the whole group, so that a crowd of them costs nothing; use `with_deadline` where precision matters. The timer
+        runs for up to a second after the last of them has ended, or until `cancel`. */
     void spawn(awaitable<void> work, clock::duration limit)
     {
         start(std::move(work), clock::now() + limit);
@@ -91,10 +92,8 @@ private:
         asio::co_spawn(executor_, std::move(work),
                        asio::bind_cancellation_slot(it->signal.slot(), [s = state_, it](std::exception_ptr error) {
                            s->children.erase(it);
-                           if (s->children.empty()) {
-                               s->empty.cancel();
-                               s->sweep.cancel();
-                           }
+                           // The sweep is left alone: the next child is likely to come before it, and setting a timer is a system call.
+                           if (s->children.empty()) s->empty.cancel();
                            if (error) rethrow_unless_cancelled(error);
                        }));
     }

@@ -89,6 +89,20 @@ TEST_CASE("task group: a child past its deadline is cancelled, the others are no
     CHECK(patient == 2);
 }
 
+TEST_CASE("task group: the timer for deadlines outlives the last child a little, and ends with cancel")
+{
+    asio::io_context ctx(1);
+    net::task_group group(ctx.get_executor());
+    auto const nothing = []() -> net::awaitable<void> { co_return; };
+    group.spawn(nothing(), 5s);
+    ctx.poll();
+    CHECK(group.size() == 0);
+    CHECK_FALSE(ctx.stopped());
+    group.cancel();
+    ctx.poll();
+    CHECK(ctx.stopped());
+}
+
 TEST_CASE("task group: an exception of a child leaves through run, and the group stays usable")
 {
     asio::io_context ctx(1);

@@ -17,7 +17,7 @@
 
 namespace podproxy::net::detail {
 
-/// Memory for the one wait that a direction has in flight, inside the relay, so that waiting allocates nothing.
+/// Memory for the one wait that a direction has in flight, so that waiting allocates nothing.
 class wait_memory {
 public:
     void* take(std::size_t size)
@@ -65,7 +65,7 @@ class relay {
         bool both_plain = false;
         std::optional<pipe> tube;
         plain_wait plain;
-        wait_memory memory; ///< for a stream that is no socket
+        std::unique_ptr<wait_memory> memory; ///< for a stream that is no socket
     };
 
     /// A counted reference.
@@ -104,8 +104,13 @@ class relay {
         wait_allocator(wait_allocator<U> const& o) noexcept : self(o.self), which(o.which)
         {
         }
-        T* allocate(std::size_t n) { return static_cast<T*>(self->directions_[which].memory.take(n * sizeof(T))); }
-        void deallocate(T* p, std::size_t) noexcept { self->directions_[which].memory.give(p); }
+        T* allocate(std::size_t n)
+        {
+            auto& memory = self->directions_[which].memory;
+            if (!memory) memory = std::make_unique<wait_memory>();
+            return static_cast<T*>(memory->take(n * sizeof(T)));
+        }
+        void deallocate(T* p, std::size_t) noexcept { self->directions_[which].memory->give(p); }
         friend bool operator==(wait_allocator const& a, wait_allocator const& b) noexcept
         {
             return a.self.operator->() == b.self.operator->() && a.which == b.which;
