@@ -81,7 +81,10 @@ public:
                 earlier datagram has met (`connection_refused`) is told here once, instead of sending. */
     result<std::size_t> send(std::span<bytes_view const> payloads) { return send(payloads, nullptr, {}); }
     /// The same to `peer`, from the address `from`.
-    result<std::size_t> send_to(std::span<bytes_view const> payloads, endpoint const& peer, local_address const& from) { return send(payloads, &peer, from); }
+    result<std::size_t> send_to(std::span<bytes_view const> payloads, endpoint const& peer, local_address const& from)
+    {
+        return send(payloads, &peer, from);
+    }
 
     /// The error that an earlier datagram has met, which is forgotten with that; empty where there is none.
     std::error_code take_error();

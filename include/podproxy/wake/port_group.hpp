@@ -129,9 +129,9 @@ namespace detail {
 /// Errors of connecting that waiting does not change: they are ours, or the configuration's.
 inline bool is_final(std::error_code ec) noexcept
 {
-    for (auto const e : {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system, std::errc::no_buffer_space, std::errc::not_enough_memory,
-                         std::errc::permission_denied, std::errc::operation_not_permitted, std::errc::address_not_available, std::errc::invalid_argument,
-                         std::errc::address_family_not_supported})
+    for (auto const e : {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system, std::errc::no_buffer_space,
+                         std::errc::not_enough_memory, std::errc::permission_denied, std::errc::operation_not_permitted,
+                         std::errc::address_not_available, std::errc::invalid_argument, std::errc::address_family_not_supported})
         if (is_system_error(ec, e)) return true;
     return false;
 }
@@ -244,8 +244,8 @@ protected:
     @par Lifetime Held by ports and their clients, which it holds: `close` and end them before the end. Made by `make_shared`. */
 class port_commons : public std::enable_shared_from_this<port_commons> {
 public:
-    port_commons(net::executor ex, logger l, net::relay_config relay, std::size_t most) : executor(ex), log(l), relays(ex, relay), tasks(ex), most_clients(most),
-                                                                                          changed(ex, net::clock::time_point::max()), cutting_(ex)
+    port_commons(net::executor ex, logger l, net::relay_config relay, std::size_t most)
+        : executor(ex), log(l), relays(ex, relay), tasks(ex), most_clients(most), changed(ex, net::clock::time_point::max()), cutting_(ex)
     {
     }
 

@@ -72,7 +72,8 @@ private:
     endpoints const* known_endpoints(target& t, group_use const& use);
     void relay(target& t, net::any_stream client, net::any_stream server, group_use use, bytes_view early, client_place place);
 
-    static net::awaitable<void> finish(std::shared_ptr<tcp_server> self, target& t, held_ptr c, net::ready_socket server, asio::ip::tcp::endpoint where, group_use use);
+    static net::awaitable<void> finish(std::shared_ptr<tcp_server> self, target& t, held_ptr c, net::ready_socket server,
+                                       asio::ip::tcp::endpoint where, group_use use);
     static net::awaitable<void> look(std::shared_ptr<tcp_server> self, held_ptr c);
     static net::awaitable<void> hold(std::shared_ptr<tcp_server> self, target& t, held_ptr c);
     static net::awaitable<void> serve_without_hold(std::shared_ptr<tcp_server> self, target& t, held_ptr c);

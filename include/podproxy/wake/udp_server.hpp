@@ -28,7 +28,8 @@ namespace podproxy::wake {
 /** A UDP port that wakes a group.
 
     Each client, known by its address and the address that it has sent to, is a session with a socket of its own to the server, until it has been
-    silent for `udp_session`. While it waits for the group it may be silent: it has nothing to say before there is an answer. A session counts as use of the group.
+    silent for `udp_session`. While it waits for the group it may be silent: it has nothing to say before there is an answer. A session
+    counts as use of the group.
 
     - On a group that is not ready the first datagrams are kept, `udp_most_early` of them and `most_early_bytes` in all; what is more is dropped.
     - A server that does not listen yet refuses (ICMP, port unreachable). So the first datagram is sent alone, and again every few

@@ -122,11 +122,12 @@ inline std::string wait_page(std::string_view group, group_state state)
     std::string page = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"refresh\" content=\"" + reload +
                        "\">\n<meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"robots\" content=\"noindex\">\n<title>" + name +
                        " is starting</title>\n<style>" + std::string(detail::wait_page_style) + "</style>\n</head>\n<body>\n<h1>" + name +
-                       "</h1>\n<p role=\"status\">" + std::string(detail::what_goes_on(state)) + "</p>\n<p>This page loads itself again every " + reload +
-                       " seconds.</p>\n</body>\n</html>\n";
+                       "</h1>\n<p role=\"status\">" + std::string(detail::what_goes_on(state)) + "</p>\n<p>This page loads itself again every " +
+                       reload + " seconds.</p>\n</body>\n</html>\n";
     http::fields fields;
     fields.add("Content-Type", "text/html; charset=utf-8");
-    fields.add("Content-Security-Policy", "default-src 'none'; style-src 'sha256-jY4MSCVdFsTemX4Bo0onj2kG8vBfTng2wVSp4bwF4sU='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    fields.add("Content-Security-Policy", "default-src 'none'; style-src 'sha256-jY4MSCVdFsTemX4Bo0onj2kG8vBfTng2wVSp4bwF4sU='; base-uri 'none'; "
+                                          "form-action 'none'; frame-ancestors 'none'");
     return detail::unavailable(std::move(fields), page, wait_page_reload, answer_form::whole);
 }
 

@@ -206,7 +206,8 @@ inline result<udp_socket> udp_socket::connect(executor ex, endpoint const& peer)
 {
     udp_socket s(ex);
     if (std::error_code const ec = s.open(peer.protocol())) return ec;
-    if (::connect(s.socket_.native_handle(), peer.data(), static_cast<socklen_t>(peer.size())) != 0) return std::error_code(errno, std::system_category());
+    if (::connect(s.socket_.native_handle(), peer.data(), static_cast<socklen_t>(peer.size())) != 0)
+        return std::error_code(errno, std::system_category());
     s.connected_ = true;
     return s;
 }

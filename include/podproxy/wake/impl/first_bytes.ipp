@@ -38,7 +38,8 @@ inline bool accepts_html(http::fields const& fields) noexcept
 /// Whether `part` is in `text`, in letters of any case.
 inline bool icontains(std::string_view text, std::string_view part) noexcept
 {
-    return std::search(text.begin(), text.end(), part.begin(), part.end(), [](char a, char b) { return ascii_lower(a) == ascii_lower(b); }) != text.end();
+    auto const same = [](char a, char b) { return ascii_lower(a) == ascii_lower(b); };
+    return std::search(text.begin(), text.end(), part.begin(), part.end(), same) != text.end();
 }
 
 } // namespace detail
@@ -158,7 +159,8 @@ inline wake_verdict judge(client_filter const& filter, first_bytes_decoder const
         if (std::ranges::any_of(filter.no_wake_names, [&](std::string const& n) { return name_matches(n, first.name); })) return does_not_wake;
         if (first.kind == first_bytes_kind::http) {
             if (std::ranges::any_of(filter.no_wake_paths, [&](std::string const& p) { return path_matches(p, first.path); })) return does_not_wake;
-            if (std::ranges::any_of(filter.no_wake_agents, [&](std::string const& a) { return !a.empty() && detail::icontains(first.agent, a); })) return does_not_wake;
+            auto const in_agent = [&](std::string const& a) { return !a.empty() && detail::icontains(first.agent, a); };
+            if (std::ranges::any_of(filter.no_wake_agents, in_agent)) return does_not_wake;
         }
     }
     return open && more ? undecided : wakes;

@@ -38,6 +38,11 @@ inline std::size_t client_limit(std::size_t wanted)
 
 constexpr std::string_view to_string(port_protocol p) noexcept { return p == port_protocol::tcp ? "tcp" : "udp"; }
 
+inline bool same_port(port_config const& a, port_config const& b) { return a.protocol == b.protocol && a.listen == b.listen; }
+
+/// `127.0.0.1:80/tcp`
+inline std::string name_of(port_config const& p) { return format_host_port(p.listen) + "/" + std::string(to_string(p.protocol)); }
+
 /// Sends each command to the engine that has told of the member.
 class engine_router final : public provider {
 public:
@@ -173,7 +178,8 @@ private:
     std::string open_udp(port_entry& p);
     void serve(port_entry& p);
     void shut(port_entry& p);
-    static net::awaitable<void> serve_tcp(std::shared_ptr<tcp_server> port, std::shared_ptr<net::listener> from, std::shared_ptr<net::task_group> before, logger log);
+    static net::awaitable<void> serve_tcp(std::shared_ptr<tcp_server> port, std::shared_ptr<net::listener> from,
+                                          std::shared_ptr<net::task_group> before, logger log);
     static net::awaitable<void> serve_udp(std::shared_ptr<udp_server> port, logger log);
     static net::awaitable<void> follow(provider& engine, member_observer& to) { co_await engine.run(to); }
 
@@ -385,18 +391,18 @@ inline std::vector<std::string> server::state::apply(settings wanted)
     // Ports that are gone or changed go first: they hold on to groups. A TCP port's listener stays where only its rules have changed.
     std::vector<std::pair<port_config, bool>> ports;
     for (port_config& p : wanted.ports) {
-        bool const from_labels = std::ranges::none_of(known_.ports, [&p](port_config const& k) { return k.protocol == p.protocol && k.listen == p.listen; });
-        auto const same = std::ranges::find_if(ports, [&p](auto const& o) { return o.first.protocol == p.protocol && o.first.listen == p.listen; });
+        bool const from_labels = std::ranges::none_of(known_.ports, [&p](port_config const& k) { return detail::same_port(k, p); });
+        auto const same = std::ranges::find_if(ports, [&p](auto const& o) { return detail::same_port(o.first, p); });
         if (p.targets.empty()) continue;
         if (same != ports.end() && p.listen.port != 0) {
-            problems.push_back("port " + format_host_port(p.listen) + "/" + std::string(detail::to_string(p.protocol)) + " is wanted by group " + same->first.targets.front().group +
-                               " and by group " + p.targets.front().group + ": the first one keeps it");
+            problems.push_back("port " + detail::name_of(p) + " is wanted by group " + same->first.targets.front().group + " and by group " +
+                               p.targets.front().group + ": the first one keeps it");
             continue;
         }
         ports.emplace_back(std::move(p), from_labels);
     }
     for (auto at = ports_.begin(); at != ports_.end();) {
-        bool const stays = std::ranges::any_of(ports, [&](auto const& o) { return o.first.protocol == at->config.protocol && o.first.listen == at->config.listen; });
+        bool const stays = std::ranges::any_of(ports, [&](auto const& o) { return detail::same_port(o.first, at->config); });
         if (!stays) {
             log_.info("a port is closed", {{"addr", format_host_port(at->config.listen)}, {"protocol", detail::to_string(at->config.protocol)}});
             shut(*at);
@@ -411,7 +417,7 @@ inline std::vector<std::string> server::state::apply(settings wanted)
     std::set<port_entry*> taken;
     for (auto& [config, from_labels] : ports) {
         auto const at = std::ranges::find_if(ports_, [&](port_entry const& o) {
-            return o.config.protocol == config.protocol && o.config.listen == config.listen && !taken.contains(const_cast<port_entry*>(&o));
+            return detail::same_port(o.config, config) && !taken.contains(const_cast<port_entry*>(&o));
         });
         if (at != ports_.end()) {
             taken.insert(&*at);
@@ -441,11 +447,12 @@ inline std::string server::state::open_port(port_entry& p)
 {
     if (closed_) return "wake-proxy is ending";
     std::string const error = p.config.protocol == port_protocol::tcp ? open_tcp(p) : open_udp(p);
-    if (!error.empty()) return "can't listen on " + format_host_port(p.config.listen) + "/" + std::string(detail::to_string(p.config.protocol)) + " for group " + p.config.targets.front().group + ": " + error;
+    if (!error.empty()) return "can't listen on " + detail::name_of(p.config) + " for group " + p.config.targets.front().group + ": " + error;
     std::string groups;
     for (target_config const& t : p.config.targets) groups += (groups.empty() ? "" : ", ") + t.group;
     std::uint16_t const port = p.listeners.empty() ? p.udp.front()->local_endpoint().port() : p.listeners.front()->local_endpoint().port();
-    log_.info("listening", {{"addr", format_host_port(p.config.listen.host.empty() ? "*" : p.config.listen.host, port)}, {"protocol", detail::to_string(p.config.protocol)}, {"groups", groups}});
+    std::string const addr = format_host_port(p.config.listen.host.empty() ? "*" : p.config.listen.host, port);
+    log_.info("listening", {{"addr", addr}, {"protocol", detail::to_string(p.config.protocol)}, {"groups", groups}});
     serve(p);
     return {};
 }
@@ -561,17 +568,20 @@ inline void server::state::serve(port_entry& p)
     for (auto const& l : p.listeners) p.tasks->spawn(serve_tcp(p.tcp, l, before, log_));
 }
 
-inline net::awaitable<void> server::state::serve_tcp(std::shared_ptr<tcp_server> port, std::shared_ptr<net::listener> from, std::shared_ptr<net::task_group> before, logger log)
+inline net::awaitable<void> server::state::serve_tcp(std::shared_ptr<tcp_server> port, std::shared_ptr<net::listener> from,
+                                                     std::shared_ptr<net::task_group> before, logger log)
 {
     if (before) co_await before->join();
     auto const why = co_await port->serve(*from);
-    if (why != asio::error::operation_aborted) log.error("a port does not accept clients any more", {{"addr", format_host_port(port->config().listen)}, {"error", why}});
+    if (why != asio::error::operation_aborted)
+        log.error("a port does not accept clients any more", {{"addr", format_host_port(port->config().listen)}, {"error", why}});
 }
 
 inline net::awaitable<void> server::state::serve_udp(std::shared_ptr<udp_server> port, logger log)
 {
     auto const why = co_await port->serve();
-    if (why != asio::error::operation_aborted) log.error("a port does not hear clients any more", {{"addr", format_host_port(port->config().listen)}, {"error", why}});
+    if (why != asio::error::operation_aborted)
+        log.error("a port does not hear clients any more", {{"addr", format_host_port(port->config().listen)}, {"error", why}});
 }
 
 inline void server::state::shut(port_entry& p)

@@ -208,7 +208,8 @@ inline void tcp_server::take(net::ready_socket socket)
         if (!f.allow.empty() && !contains(f.allow, from->address)) {
             commons_->unrouted.count(refusal::source);
             if (auto const more = commons_->lines[static_cast<std::size_t>(refusal::source)].next(net::clock::now()))
-                commons_->log.warn("a client was refused: its address is not allowed", {{"client", format_address_port(*from)}, {"port", format_host_port(config_.listen)}, {"more", *more}});
+                commons_->log.warn("a client was refused: its address is not allowed",
+                                   {{"client", format_address_port(*from)}, {"port", format_host_port(config_.listen)}, {"more", *more}});
             client->close();
             return;
         }
@@ -263,7 +264,8 @@ inline bool tcp_server::serve_now(target& t, net::any_stream& client, client_pla
     return false;
 }
 
-inline net::awaitable<void> tcp_server::finish(std::shared_ptr<tcp_server> self, target& t, held_ptr c, net::ready_socket server, asio::ip::tcp::endpoint where, group_use use)
+inline net::awaitable<void> tcp_server::finish(std::shared_ptr<tcp_server> self, target& t, held_ptr c, net::ready_socket server,
+                                               asio::ip::tcp::endpoint where, group_use use)
 {
     auto s = co_await net::with_deadline(net::finish_connect(std::move(server), where, c->why), detail::one_connect);
     if (s) {
@@ -322,7 +324,8 @@ inline net::awaitable<void> tcp_server::look(std::shared_ptr<tcp_server> self, h
     if (judge(self->config_.filter, d, c->early.data(), false) == wake_verdict::does_not_wake) c->may_wake = waking::forbidden;
     if (c->may_wake == waking::forbidden) co_return co_await serve_without_hold(self, t, std::move(c));
     if (self->serve_now(t, c->stream, c->place, c->early.data())) co_return;
-    if (self->config_.wait_page && d.get().wants_html && (t.group->page_wakes || !t.group->now().try_acquire())) co_return co_await self->give_page(t, std::move(c));
+    bool const has_time = self->config_.wait_page && d.get().wants_html;
+    if (has_time && (t.group->page_wakes || !t.group->now().try_acquire())) co_return co_await self->give_page(t, std::move(c));
     co_await hold(self, t, std::move(c));
 }
 
@@ -403,7 +406,8 @@ inline net::awaitable<bool> tcp_server::watch(held& c, std::size_t most)
         } else if (n.error() != podproxy::errc::would_block) {
             co_return true;
         } else {
-            auto [ec] = co_await net::async_wait(*c.stream, net::wait_kind::read, asio::as_tuple(net::use_awaitable)); // ends with the client, or with `hold`
+            // Ends with the client, or with `hold`.
+            auto [ec] = co_await net::async_wait(*c.stream, net::wait_kind::read, asio::as_tuple(net::use_awaitable));
             if (ec) co_return true;
         }
     }
@@ -428,7 +432,7 @@ inline net::awaitable<result<tcp_server::upstream>> tcp_server::connect_held(tar
         if (s) co_return upstream(std::move(*s), std::move(*use));
         if (s.error() != podproxy::errc::cancelled) co_return s.error();
         if (life >= config->config().start_attempts || net::clock::now() >= deadline) {
-            c.why.message = "group " + t.group->name() + ": it has ended each time before " + format_host_port(t.config.address) + " could be connected to";
+            c.why.message = "group " + t.group->name() + ": it has ended each time before its server could be connected to";
             co_return errc::start_failed;
         }
     }
@@ -487,7 +491,8 @@ inline net::awaitable<result<net::any_stream>> tcp_server::probe(target& t, held
         auto const tried = net::clock::now();
         net::clock::duration const left = deadline - tried;
         diagnostics why;
-        auto s = co_await connect_once(t, use.address(t.config.member), std::clamp<net::clock::duration>(left, std::chrono::milliseconds(1), limit), why);
+        auto const most = std::clamp<net::clock::duration>(left, std::chrono::milliseconds(1), limit);
+        auto s = co_await connect_once(t, use.address(t.config.member), most, why);
         if (!use.alive()) co_return podproxy::errc::cancelled;
         if (!s && commons_->ending) co_return errc::shutting_down;
         if (s) {
@@ -518,7 +523,8 @@ inline net::awaitable<result<net::any_stream>> tcp_server::probe(target& t, held
     }
 }
 
-inline net::awaitable<result<net::any_stream>> tcp_server::connect_once(target& t, std::string own_address, net::clock::duration limit, diagnostics& why)
+inline net::awaitable<result<net::any_stream>> tcp_server::connect_once(target& t, std::string own_address, net::clock::duration limit,
+                                                                        diagnostics& why)
 {
     static net::connect_config const plain;
     std::string const host = t.config.address.host.empty() ? std::move(own_address) : t.config.address.host;
@@ -526,8 +532,9 @@ inline net::awaitable<result<net::any_stream>> tcp_server::connect_once(target& 
         why.message = "the engine tells no address for it";
         co_return podproxy::errc::unavailable;
     }
-    if (commons_->dialer && t.fixed.empty() && !is_ip_literal(host)) co_return co_await net::with_deadline(commons_->dialer->dial(host_port(host, t.config.address.port), why), limit);
-    auto asked = t.fixed.empty() ? net::connect(host_port(host, t.config.address.port), plain, why) : net::connect_any(t.fixed, plain, why);
+    host_port const where(host, t.config.address.port);
+    if (commons_->dialer && t.fixed.empty() && !is_ip_literal(host)) co_return co_await net::with_deadline(commons_->dialer->dial(where, why), limit);
+    auto asked = t.fixed.empty() ? net::connect(where, plain, why) : net::connect_any(t.fixed, plain, why);
     auto socket = co_await net::with_deadline(std::move(asked), limit);
     if (!socket) co_return socket.error();
     co_return result<net::any_stream>(std::make_unique<net::tcp_stream>(std::move(*socket)));

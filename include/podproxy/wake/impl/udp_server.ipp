@@ -29,7 +29,10 @@ inline ipv6_bytes bytes_of(asio::ip::address const& a)
 } // namespace detail
 
 struct udp_server::session {
-    session(net::executor ex, client_key k, net::udp_socket::endpoint p, net::local_address l) : key(k), peer(std::move(p)), local(std::move(l)), ended(ex, net::clock::time_point::max()) {}
+    session(net::executor ex, client_key k, net::udp_socket::endpoint p, net::local_address l)
+        : key(k), peer(std::move(p)), local(std::move(l)), ended(ex, net::clock::time_point::max())
+    {
+    }
 
     client_key key;
     net::udp_socket::endpoint peer;
@@ -101,13 +104,15 @@ inline bool udp_server::may_begin(client_key const& key)
     if (!f.allow.empty() && !contains(f.allow, key.peer.address)) {
         commons_->unrouted.count(refusal::source);
         if (auto const more = commons_->lines[static_cast<std::size_t>(refusal::source)].next(net::clock::now()))
-            commons_->log.warn("a client was refused: its address is not allowed", {{"client", format_address_port(key.peer)}, {"port", format_host_port(config_.listen)}, {"more", *more}});
+            commons_->log.warn("a client was refused: its address is not allowed",
+                               {{"client", format_address_port(key.peer)}, {"port", format_host_port(config_.listen)}, {"more", *more}});
         return false;
     }
     if (!make_room()) {
         group_->counts.count(refusal::too_many_waiting);
         if (auto const more = group_->lines(refusal::too_many_waiting).next(net::clock::now()))
-            commons_->log.warn("a client was refused: there are as many sessions as allowed", {{"client", format_address_port(key.peer)}, {"port", format_host_port(config_.listen)}, {"more", *more}});
+            commons_->log.warn("a client was refused: there are as many sessions as allowed",
+                               {{"client", format_address_port(key.peer)}, {"port", format_host_port(config_.listen)}, {"more", *more}});
         return false;
     }
     return true;
@@ -127,9 +132,8 @@ inline void udp_server::begin(client_key const& key, net::udp_socket::endpoint c
     keep(*s, data);
 
     client_filter const& f = config_.filter;
-    bool const no_wake = contains(f.no_wake_sources, key.peer.address) || std::ranges::any_of(f.no_wake_bytes, [first = as_text(data.front())](std::string const& p) {
-                             return !p.empty() && first.starts_with(p);
-                         });
+    auto const begins_so = [first = as_text(data.front())](std::string const& p) { return !p.empty() && first.starts_with(p); };
+    bool const no_wake = contains(f.no_wake_sources, key.peer.address) || std::ranges::any_of(f.no_wake_bytes, begins_so);
     if (no_wake) {
         commons_->tasks.spawn(serve_without_hold(shared_from_this(), s));
     } else if (open_now(*s)) {
@@ -164,9 +168,10 @@ inline udp_server::endpoints udp_server::known_endpoints(group_use const& use) c
     if (t.address.host == "localhost") {
         out.emplace_back(asio::ip::address_v4::loopback(), t.address.port);
         out.emplace_back(asio::ip::address_v6::loopback(), t.address.port);
-    } else if (auto const literal = asio::ip::make_address(t.address.host.empty() ? use.address(t.member) : t.address.host, no_literal); !no_literal) {
-        out.emplace_back(literal, t.address.port);
+        return out;
     }
+    auto const literal = asio::ip::make_address(t.address.host.empty() ? use.address(t.member) : t.address.host, no_literal);
+    if (!no_literal) out.emplace_back(literal, t.address.port);
     return out;
 }
 
@@ -471,7 +476,8 @@ inline net::awaitable<result<void>> udp_server::probe(session& s, net::clock::ti
                 if (!sent) {
                     refused = sent.error();
                 } else {
-                    auto [waited] = co_await s.up->async_wait(net::wait_kind::read, asio::cancel_after(detail::taken_after, asio::as_tuple(net::use_awaitable)));
+                    auto const token = asio::cancel_after(detail::taken_after, asio::as_tuple(net::use_awaitable));
+                    auto [waited] = co_await s.up->async_wait(net::wait_kind::read, token);
                     if (!waited) refused = s.up->take_error(); // an answer is left for `listen`
                 }
                 if (s.over) co_return podproxy::errc::cancelled;
