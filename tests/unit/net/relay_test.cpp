@@ -1,6 +1,7 @@
 #include <podproxy/net/relay.hpp>
 #include <podproxy/net/tcp_stream.hpp>
 #include <fakes/fake_stream.hpp>
+#include <support/poll_until.hpp>
 #include <support/spawned.hpp>
 #include <asio/connect.hpp>
 #include <asio/read.hpp>
@@ -302,6 +303,25 @@ TEST_CASE("relay: an observer is told what moves while it moves, and the end")
         CHECK_FALSE(seen.end);
         CHECK(seen.gone);
     }
+}
+
+TEST_CASE("relay: an observer of two sockets is told what moves while it moves")
+{
+    asio::io_context ctx(1);
+    seen_by_observer seen;
+    net::relay_engine engine(ctx.get_executor());
+    connected a(ctx), b(ctx);
+    engine.start_observed(std::make_unique<net::tcp_stream>(std::move(a.ours)), std::make_unique<net::tcp_stream>(std::move(b.ours)), {},
+                          std::make_unique<observer>(seen, 8));
+    a.peer.write_some(asio::buffer("hello", 5));
+    REQUIRE(test::poll_until(ctx, [&] { return seen.to_server == 5; }));
+    b.peer.write_some(asio::buffer("hi", 2));
+    REQUIRE(test::poll_until(ctx, [&] { return seen.to_client == 2; }));
+    CHECK_FALSE(seen.end);
+    b.peer.write_some(asio::buffer("!", 1)); // and it ends the pair
+    REQUIRE(test::poll_until(ctx, [&] { return seen.end.has_value(); }));
+    CHECK(seen.end->why == net::relay_end::cause::cancelled);
+    CHECK(engine.size() == 0);
 }
 
 TEST_CASE("relay: the io_context may be destroyed with pairs waiting on it")

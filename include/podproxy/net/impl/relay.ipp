@@ -282,6 +282,7 @@ private:
     {
         reference const keep(this); // the pair may end
         pump(which);
+        tell_observer();
     }
 
     void read_failed(std::uint8_t which, std::error_code ec)
