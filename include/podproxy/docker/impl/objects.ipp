@@ -30,6 +30,13 @@ inline health_status health_of(std::string_view word) noexcept
     return health_status::none;
 }
 
+/// `["CMD", "/healthy"]`; `["NONE"]` turns off that of the image.
+inline bool has_check(json::value test) noexcept
+{
+    for (json::value const word : test.items()) return word.text_or("NONE") != "NONE";
+    return false;
+}
+
 inline bool has_ended(container_status s) noexcept { return s == container_status::exited || s == container_status::dead; }
 
 inline void read_labels(json::value v, container& out)
@@ -119,6 +126,8 @@ inline result<container> parse_container(std::string_view text)
     out.status = detail::status_of(state["Status"].text_or({}));
     out.health = detail::health_of(state["Health"]["Status"].text_or({}));
     if (out.health == health_status::none) out.health = detail::health_of(state["Healthcheck"]["Status"].text_or({})); // Podman's own
+    // One that was never started has nothing to tell of its check yet.
+    if (out.health == health_status::none && detail::has_check((*d)["Config"]["Healthcheck"]["Test"])) out.health = health_status::starting;
     // An engine calls a container unhealthy as soon as it does not check it any more: when it is paused, and after that until the next
     // check, which may be far away. Who has failed no check is what the last one has said.
     bool const lives = out.status == container_status::running || out.status == container_status::paused;

@@ -24,3 +24,17 @@ TEST_CASE("docker container: one that was paused while it was healthy is healthy
     CHECK(health("running", "starting", 0) == health_status::starting);
     CHECK(health("exited", "unhealthy", 0) == health_status::unhealthy);
 }
+
+TEST_CASE("docker container: a health check is known before the first start")
+{
+    auto const health_of = [](std::string const& test) {
+        auto const c = parse_container(R"({"Id": "a1", "State": {"Status": "created"}, "Config": {"Healthcheck": )" + test + "}}");
+        REQUIRE(c);
+        return c->health;
+    };
+    CHECK(health_of(R"({"Test": ["CMD", "/healthy"]})") == health_status::starting);
+    CHECK(health_of(R"({"Test": ["NONE"]})") == health_status::none);
+    CHECK(health_of(R"({"Test": []})") == health_status::none);
+    CHECK(health_of("{}") == health_status::none);
+    CHECK(health_of("null") == health_status::none);
+}
