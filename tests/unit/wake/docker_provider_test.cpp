@@ -247,6 +247,23 @@ TEST_CASE("docker provider: in the network of the machine the event alone is eno
     CHECK(f.member("web").health == wake::health_state::starting);
 }
 
+TEST_CASE("docker provider: what an inspection says again is not told again", "[wake][docker]")
+{
+    fixture f;
+    auto c = web();
+    c.network_mode = "host";
+    c.networks.clear();
+    f.engine.add(c);
+    f.follow();
+    f.seen.take();
+    CHECK(f.finish(f.provider->start(f.member("web"), f.why)));
+    f.settle();
+    CHECK(f.seen.take() == "member web:running@127.0.0.1\n");
+    f.engine.emit("update", "web");
+    f.settle();
+    CHECK(f.seen.take().empty());
+}
+
 TEST_CASE("docker provider: events that come late are not waited for after a command of ours", "[wake][docker]")
 {
     fixture f;
