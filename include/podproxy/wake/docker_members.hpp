@@ -60,6 +60,9 @@ struct docker_membership {
 docker_membership docker_members(std::map<std::string, docker::container> const& all, docker_member_rules const& rules,
                                  docker::container const* own = nullptr, shared_uses const& uses = {});
 
+/// Names of the rules that no container has, each with its group: `db: postgres`. Sorted.
+std::set<std::pair<std::string, std::string>> missing_names(std::map<std::string, docker::container> const& all, docker_member_rules const& rules);
+
 /// The container's id in a member's id.
 std::string_view container_of(std::string_view member_id) noexcept;
 

@@ -3,8 +3,10 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 using namespace podproxy;
@@ -72,6 +74,21 @@ constexpr char const* our_group = "podproxy.wake.group";
 constexpr char const* depends = "com.docker.compose.depends_on";
 
 } // namespace
+
+TEST_CASE("docker members: configured names that no container has")
+{
+    engine e;
+    e.rules.groups = {{"db", {"postgres", "p/cache", "lost"}}, {"web", {"shop", "lost", ""}}};
+    e.add("postgres");
+    e.service("cache");
+    using pairs = std::set<std::pair<std::string, std::string>>;
+    CHECK(wake::missing_names(e.all, e.rules) == pairs{{"db", "lost"}, {"web", ""}, {"web", "lost"}, {"web", "shop"}});
+    e.service("shop", {{"com.docker.compose.oneoff", "True"}});
+    CHECK(wake::missing_names(e.all, e.rules).contains({"web", "shop"}));
+    e.service("shop");
+    CHECK_FALSE(wake::missing_names(e.all, e.rules).contains({"web", "shop"}));
+    CHECK(wake::missing_names({}, {}).empty());
+}
 
 TEST_CASE("docker members: the labels that name a group, the first of them counts", "[wake][docker]")
 {

@@ -92,6 +92,14 @@ public:
         return out;
     }
 
+    /// Whether a name of the rules means it.
+    static bool is_called(docker::container const& c, std::string_view name)
+    {
+        if (name.empty() || name == c.name) return !name.empty();
+        std::string_view const service = c.label(compose_service_label);
+        return !is_one_off(c) && !service.empty() && (name == service || name == std::string(c.label(compose_project_label)) + "/" + std::string(service));
+    }
+
 private:
     static bool is_one_off(docker::container const& c) { return ascii_iequals(c.label("com.docker.compose.oneoff"), "true"); }
 
@@ -101,10 +109,9 @@ private:
     {
         if (own_ && own_->id == c.id) return {}; // nobody puts himself to rest
         std::string_view const service = c.label(compose_service_label);
-        std::string const qualified = std::string(c.label(compose_project_label)) + "/" + std::string(service);
         for (auto const& [group, names] : rules_.groups)
             for (auto const& name : names)
-                if (!name.empty() && (name == c.name || (!is_one_off(c) && !service.empty() && (name == service || name == qualified)))) return group;
+                if (is_called(c, name)) return group;
         if (is_one_off(c)) return {};
         for (char const* const label : {"podproxy.wake.group", "proxytainer.group", "lazytainer.group"})
             if (auto const group = ascii_trim(c.label(label)); !group.empty()) return std::string(group);
@@ -255,6 +262,15 @@ private:
 };
 
 } // namespace detail
+
+inline std::set<std::pair<std::string, std::string>> missing_names(std::map<std::string, docker::container> const& all, docker_member_rules const& rules)
+{
+    std::set<std::pair<std::string, std::string>> out;
+    for (auto const& [group, names] : rules.groups)
+        for (auto const& name : names)
+            if (std::ranges::none_of(all, [&name](auto const& c) { return detail::docker_grouping::is_called(c.second, name); })) out.emplace(group, name);
+    return out;
+}
 
 inline docker_membership docker_members(std::map<std::string, docker::container> const& all, docker_member_rules const& rules,
                                         docker::container const* own, shared_uses const& uses)

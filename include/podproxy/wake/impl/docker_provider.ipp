@@ -122,6 +122,10 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
         auto all = docker_members(known, config.rules, own(), uses).members;
         told.clear();
         for (auto const& m : all) told.emplace(m.id, m);
+        auto missing = missing_names(known, config.rules);
+        for (auto const& name : missing)
+            if (!missed.contains(name)) log.warn("no container has this name yet", {{"name", name.second}, {"group", name.first}});
+        missed = std::move(missing);
         observer->on_snapshot(std::move(all));
     }
 
@@ -471,6 +475,7 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
     shared_uses uses;
     bool listed = false;
     bool snapshot_given = false;
+    std::set<std::pair<std::string, std::string>> missed; ///< Configured names that no container had, by group: said once.
     std::error_code failure;
     diagnostics failure_why;
     std::uint32_t jitter = static_cast<std::uint32_t>(net::clock::now().time_since_epoch().count());
