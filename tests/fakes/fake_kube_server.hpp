@@ -817,6 +817,10 @@ private:
                 // A reader is on the connection already; the client opens another one.
                 co_return false;
             }
+            {
+                std::lock_guard const lock(mutex_);
+                if (version_ != seen || era != watch_era_) continue; // it came while we wrote, and nobody will call again
+            }
             if (bookmarks.count() != 0) {
                 auto const timer = std::make_shared<net::timer>(context_.get_executor(), next_bookmark);
                 timer->async_wait([this, timer](std::error_code) { stirred_.notify(); });

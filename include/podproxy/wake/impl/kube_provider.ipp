@@ -105,7 +105,6 @@ struct kube_provider::source final : kube::watch_observer {
     kube::watch_client watch;
     bool listed = false;
     bool unusable = false; ///< not allowed
-    bool lost = false;
     unsigned failures = 0; ///< in a row
     std::error_code error;
     diagnostics why;
@@ -256,7 +255,6 @@ inline void kube_provider::keep_only(source& s, std::vector<kube::workload> all)
 
 inline void kube_provider::source_ready(source& s)
 {
-    s.lost = false;
     s.failures = 0;
     if (std::exchange(s.unusable, false)) log_.info("workloads can be watched now", {{"engine", name_}, {"workloads", s.where}});
     if (!live_) tell_all_when_ready();
@@ -275,7 +273,6 @@ inline void kube_provider::source_lost(source& s, std::error_code ec, diagnostic
     }
     // Connections end; one that comes back at once was no loss of the engine.
     if (++s.failures < 2 && s.listed) return;
-    s.lost = true;
     live_ = false;
     if (!std::exchange(lost_, true) && observer_) observer_->on_lost(ec, why);
 }
@@ -290,7 +287,7 @@ inline void kube_provider::tell_all_when_ready()
             refused = &s;
             continue;
         }
-        if (!s.listed || s.lost) return;
+        if (!s.listed || s.failures > 0) return; // what it knows may be old; it tells when it is not
         any = true;
     }
     if (!any) { // nothing is allowed

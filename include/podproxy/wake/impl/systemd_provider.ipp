@@ -46,6 +46,7 @@ inline member describe_unit(systemd_unit const& u, unit_properties const& p)
     m.group = u.group;
     m.labels["podproxy.wake.group"] = u.group;
     m.address = "127.0.0.1";
+    if (auto const since = get("InactiveExitTimestampMonotonic"); since != "0") m.run = since;
     auto const active = get("ActiveState");
     auto const freezer = get("FreezerState");
     auto const load = get("LoadState");
@@ -466,7 +467,7 @@ private:
         auto reply = co_await bus.call(std::move(get), config_.call_limit, why);
         if (!reply && reply.error() == podproxy::errc::unavailable) co_return std::error_code(); // gone meanwhile
         if (!reply) co_return reply.error();
-        static constexpr std::array<std::string_view, 8> wanted{"Id", "LoadState", "ActiveState", "FreezerState", "Result", "ExecMainCode", "ExecMainStatus", "StatusText"};
+        static constexpr std::array<std::string_view, 9> wanted{"Id", "InactiveExitTimestampMonotonic", "LoadState", "ActiveState", "FreezerState", "Result", "ExecMainCode", "ExecMainStatus", "StatusText"};
         if (!reply->enter('a', "{sv}")) co_return std::error_code();
         while (reply->enter('e', "sv")) {
             auto key = reply->text().value_or(std::string());
