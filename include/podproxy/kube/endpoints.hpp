@@ -18,9 +18,13 @@ struct service_port {
     std::uint16_t port = 0;
 };
 
+/// What the addresses of a slice are.
+enum class address_family : std::uint8_t { ipv4, ipv6, other };
+
 /// What is needed of a Service.
 struct service {
     std::vector<service_port> ports;
+    std::vector<address_family> families; ///< `spec.ipFamilies`. Empty: every one.
     bool headless = false;     ///< `spec.clusterIP: None`
     std::string external_name; ///< For `spec.type: ExternalName`.
     std::string resource_version;
@@ -34,6 +38,7 @@ struct endpoint_port {
 
 /// One endpoint of an EndpointSlice. Absent conditions mean what discovery.k8s.io/v1 says: ready and serving, not terminating.
 struct endpoint {
+    std::string address;       ///< The first of `addresses`: the others mean nothing to consumers.
     std::string pod;           ///< `targetRef.name` where its kind is Pod; else empty.
     std::string pod_namespace; ///< `targetRef.namespace`; where there is none, the slice's own.
     std::string hostname;      ///< The pod's stable name behind a headless Service.
@@ -44,6 +49,7 @@ struct endpoint {
 
 struct endpoint_slice {
     std::string name;
+    address_family family = address_family::ipv4;
     std::vector<endpoint> endpoints;
     std::vector<endpoint_port> ports;
 };
@@ -63,7 +69,14 @@ struct pod_port {
     - A number that is no port of the Service is used as it is, if an endpoint can listen there: what the pods listen on is
       not always listed.
     - Behind a headless Service names resolve to pods and nothing maps ports, so a number that the pods listen on is used as it is.
-    - Ready endpoints are taken; when there are none, those that are terminating but still serve, as kube-proxy does.
+    - Ready endpoints are taken; when there are none, those that are terminating but still serve.
+    - Slices of a family that the Service does not have, and of names (FQDN), count for nothing.
+    - Of two endpoints with one address and port, one that is not terminating is meant: the address of a pod that ends may be given anew
+      before the pod has gone.
+
+    The result is what kube-proxy would send connections to, without its rules about nodes and zones (it runs on a node, we don't).
+    Where a Service port is none of kube-proxy's (headless, a port without a number in the slice, a number that is no port of the
+    Service) the rules above go on from what it does.
 
     @param name For the texts of errors: `namespace/service`.
     @return at least one, in the order of the slices; or `external_name`, `no_endpoints` (none ready: `why` says how many are not),

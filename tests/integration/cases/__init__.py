@@ -4,6 +4,7 @@
     tool         configuration, logs, signals, PAC                   (no cluster needed)
     wake_tool    wake-proxy: options, settings, logs, signals, check   (no engine needed)
     badinput     what a client or a file may do wrong                (no cluster needed)
+    oracles      kubeconfigs as kubectl reads them, endpoints as kube-proxy chooses them
     routing      names, ports and endpoints
     traffic      what flows through a connection into a pod
     access       users, rights, tokens, certificates
@@ -18,5 +19,5 @@ import importlib
 
 
 def load() -> None:
-    for name in ("passthrough", "tool", "wake_tool", "badinput", "routing", "traffic", "access", "load", "wake_kube", "disruption", "wake_cold", "wake_life", "wake_badinput"):
+    for name in ("passthrough", "tool", "wake_tool", "badinput", "oracles", "routing", "traffic", "access", "load", "wake_kube", "disruption", "wake_cold", "wake_life", "wake_badinput"):
         importlib.import_module(f"cases.{name}")

@@ -143,7 +143,8 @@ TEST_CASE("endpoints: which endpoints are taken", "[kube][endpoints]")
         {"some ready", {pod("a", false, false), pod("b")}, pods({{"b", 8080}})},
         {"ready goes before terminating", {pod("a", false, true, true), pod("b")}, pods({{"b", 8080}})},
         {"only terminating ones that still serve", {pod("a", false, true, true), pod("b", false, false, true)}, pods({{"a", 8080}})},
-        {"terminating although ready, as with publishNotReadyAddresses", {pod("a", true, true, true), pod("b")}, pods({{"b", 8080}})},
+        {"terminating although ready, as with publishNotReadyAddresses", {pod("a", true, true, true), pod("b")}, pods({{"a", 8080}, {"b", 8080}})},
+        {"ready goes before serving", {pod("a", true, false), pod("b", false, true, true)}, pods({{"a", 8080}})},
         {"serving but neither ready nor terminating is not ready", {pod("a", false, true), pod("b")}, pods({{"b", 8080}})},
         {"one address is no pod", {address(), pod("b")}, pods({{"b", 8080}})},
     };
@@ -163,6 +164,35 @@ TEST_CASE("endpoints: a pod of both families is in two slices and counts once", 
 TEST_CASE("endpoints: ready in one slice and leaving in another is ready", "[kube][endpoints]")
 {
     CHECK(select(web(), {slice({pod("a", false, true, true)}), slice({pod("a")})}, 80).pods == pods({{"a", 8080}}));
+}
+
+TEST_CASE("endpoints: slices of families that the Service does not have count for nothing", "[kube][endpoints]")
+{
+    auto const v4 = slice({pod("a")});
+    auto v6 = slice({pod("b")});
+    v6.family = address_family::ipv6;
+    auto names = slice({pod("c")});
+    names.family = address_family::other;
+    auto svc = web();
+    CHECK(select(svc, {v4, v6, names}, 80).pods == pods({{"a", 8080}, {"b", 8080}}));
+    svc.families = {address_family::ipv6};
+    CHECK(select(svc, {v4, v6, names}, 80).pods == pods({{"b", 8080}}));
+    svc.families = {address_family::ipv4};
+    CHECK(select(svc, {v6, names}, 80).error == kube::errc::no_endpoints);
+}
+
+TEST_CASE("endpoints: an address that was given anew belongs to the pod that is not terminating", "[kube][endpoints]")
+{
+    auto old = pod("old", true, true, true);
+    auto young = pod("new");
+    old.address = young.address = "10.0.0.1";
+    auto expected = pods({{"new", 8080}});
+    CHECK(select(web(), {slice({old, young})}, 80).pods == expected);
+    CHECK(select(web(), {slice({young}), slice({old})}, 80).pods == expected);
+    young.ready = false;
+    CHECK(select(web(), {slice({old, young})}, 80).error == kube::errc::no_endpoints);
+    young.address = "10.0.0.2";
+    CHECK(select(web(), {slice({old, young})}, 80).pods == pods({{"old", 8080}}));
 }
 
 TEST_CASE("endpoints: a pod of the same name in another namespace is another pod", "[kube][endpoints]")

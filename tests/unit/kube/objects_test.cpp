@@ -200,7 +200,7 @@ TEST_CASE("objects: conditions that are missing or null", "[kube][objects]")
         {"{}", true, true, false},
         {R"({"ready":null,"serving":null,"terminating":null})", true, true, false},
         {R"({"ready":true})", true, true, false},
-        {R"({"ready":false})", false, false, false}, // serving says what ready says where it is missing
+        {R"({"ready":false})", false, true, false},
         {R"({"ready":false,"serving":true,"terminating":true})", false, true, true},
         {R"({"serving":false})", true, false, false},
         {R"({"ready":"yes","serving":1,"terminating":0})", true, true, false},
@@ -213,6 +213,23 @@ TEST_CASE("objects: conditions that are missing or null", "[kube][objects]")
         CHECK(s.endpoints[0].serving == r.serving);
         CHECK(s.endpoints[0].terminating == r.terminating);
     }
+}
+
+TEST_CASE("objects: the first address of an endpoint counts, and the family of its slice", "[kube][objects]")
+{
+    CHECK(read(R"([{"addresses":["10.0.0.1","10.0.0.2"]}])").endpoints[0].address == "10.0.0.1");
+    CHECK(read(R"([{"addresses":[]}])").endpoints[0].address.empty());
+    CHECK(read(R"([{}])").endpoints[0].address.empty());
+    std::pair<char const*, address_family> const rows[] = {
+        {R"("IPv4")", address_family::ipv4}, {R"("IPv6")", address_family::ipv6}, {R"("FQDN")", address_family::other}, {"null", address_family::ipv4}};
+    for (auto const& [type, family] : rows) {
+        auto const list = parse_endpoint_slice_list(R"({"kind":"EndpointSliceList","items":[{"metadata":{"name":"x"},"addressType":)" + std::string(type) + "}]}");
+        REQUIRE(list);
+        CHECK(list->slices[0].family == family);
+    }
+    auto const svc = parse_service(R"({"kind":"Service","spec":{"ipFamilies":["IPv6","IPv4"]}})");
+    REQUIRE(svc);
+    CHECK(svc->families == std::vector{address_family::ipv6, address_family::ipv4});
 }
 
 TEST_CASE("objects: only a targetRef of kind Pod names a pod", "[kube][objects]")

@@ -1,9 +1,20 @@
 #include <algorithm>
 #include <cstddef>
+#include <map>
+#include <set>
+#include <string_view>
+#include <tuple>
+#include <utility>
 
 namespace podproxy::kube {
 
 namespace detail {
+
+inline bool has_family(service const& svc, endpoint_slice const& slice) noexcept
+{
+    if (slice.family == address_family::other) return false;
+    return svc.families.empty() || std::find(svc.families.begin(), svc.families.end(), slice.family) != svc.families.end();
+}
 
 /// The number that `port` of the Service means in this slice, or nothing where the slice does not serve it.
 inline std::optional<std::uint16_t> map_port(service const& svc, endpoint_slice const& slice, std::uint16_t port)
@@ -26,31 +37,47 @@ inline result<std::vector<pod_port>> select_pods(service const& svc, std::span<e
         why.message = "Service " + name + " is an ExternalName for " + svc.external_name + ": use that name instead";
         return errc::external_name;
     }
-    std::vector<pod_port> ready;
-    std::vector<pod_port> leaving;
+    struct candidate {
+        endpoint const* point;
+        std::uint16_t number;
+    };
+    std::vector<candidate> found;
+    std::map<std::pair<std::string_view, std::uint16_t>, std::size_t> by_address;
     std::size_t not_ready = 0;
-    std::size_t not_pods = 0;
     std::size_t other_port = 0;
     for (auto const& slice : slices) {
+        if (!detail::has_family(svc, slice)) continue;
         auto const number = detail::map_port(svc, slice, port);
         for (auto const& e : slice.endpoints) {
-            bool const is_ready = e.ready && !e.terminating;
-            bool const is_leaving = e.terminating && e.serving;
-            if (!is_ready && !is_leaving) {
-                ++not_ready;
-            } else if (e.pod.empty()) {
-                ++not_pods;
-            } else if (!number) {
-                ++other_port;
-            } else {
-                auto& list = is_ready ? ready : leaving;
-                pod_port p{e.pod_namespace, e.pod, *number};
-                if (std::find(list.begin(), list.end(), p) == list.end()) list.push_back(std::move(p)); // dual stack: two slices
+            if (!number) {
+                ++(e.ready || (e.terminating && e.serving) ? other_port : not_ready);
+                continue;
             }
+            if (!e.address.empty()) {
+                auto const [at, first] = by_address.try_emplace({e.address, *number}, found.size());
+                if (!first) {
+                    if (!e.terminating) found[at->second].point = &e;
+                    continue;
+                }
+            }
+            found.push_back({&e, *number});
         }
     }
-    if (!ready.empty()) return ready;
-    if (!leaving.empty()) return leaving;
+    bool const any_ready = std::any_of(found.begin(), found.end(), [](auto const& c) { return c.point->ready; });
+    std::vector<pod_port> chosen;
+    std::set<std::tuple<std::string_view, std::string_view, std::uint16_t>> seen; // dual stack: a pod is in two slices
+    std::size_t not_pods = 0;
+    for (auto const& [point, number] : found) {
+        auto const& e = *point;
+        if (any_ready ? !e.ready : !(e.terminating && e.serving)) {
+            ++not_ready;
+        } else if (e.pod.empty()) {
+            ++not_pods;
+        } else if (seen.emplace(e.pod_namespace, e.pod, number).second) {
+            chosen.push_back({e.pod_namespace, e.pod, number});
+        }
+    }
+    if (!chosen.empty()) return chosen;
     if (not_pods != 0) {
         why.message = "the endpoints of Service " + name + " are not pods (no targetRef): port-forward can't reach them";
         return errc::no_pods;

@@ -11,13 +11,23 @@ inline std::uint16_t port_number(json::value v) noexcept
 /// The default protocol is TCP; others can't be forwarded.
 inline bool is_tcp(json::value port) noexcept { return port["protocol"].text_or("TCP") == "TCP"; }
 
+inline address_family family_of(std::string_view name) noexcept
+{
+    return name == "IPv4" ? address_family::ipv4 : name == "IPv6" ? address_family::ipv6 : address_family::other;
+}
+
 inline endpoint_slice read_slice(json::value object)
 {
     endpoint_slice out;
     json::value const metadata = object["metadata"];
     out.name = metadata["name"].text_or({});
+    out.family = family_of(object["addressType"].text_or("IPv4"));
     for (json::value const e : object["endpoints"].items()) {
         endpoint& point = out.endpoints.emplace_back();
+        for (json::value const address : e["addresses"].items()) {
+            point.address = address.text_or({});
+            break;
+        }
         point.hostname = e["hostname"].text_or({});
         json::value const ref = e["targetRef"];
         if (ref["kind"].text() == "Pod") {
@@ -27,7 +37,7 @@ inline endpoint_slice read_slice(json::value object)
         }
         json::value const conditions = e["conditions"];
         point.ready = conditions["ready"].boolean().value_or(true);
-        point.serving = conditions["serving"].boolean().value_or(point.ready);
+        point.serving = conditions["serving"].boolean().value_or(true);
         point.terminating = conditions["terminating"].boolean().value_or(false);
     }
     for (json::value const p : object["ports"].items()) {
@@ -56,6 +66,7 @@ inline result<service> parse_service(std::string_view text)
         auto const number = detail::port_number(p["port"]);
         if (detail::is_tcp(p) && number != 0) out.ports.push_back({std::string(p["name"].text_or({})), number});
     }
+    for (json::value const family : spec["ipFamilies"].items()) out.families.push_back(detail::family_of(family.text_or({})));
     out.headless = spec["clusterIP"].text() == "None";
     if (spec["type"].text() == "ExternalName") out.external_name = spec["externalName"].text_or({});
     return out;
