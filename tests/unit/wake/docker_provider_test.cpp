@@ -262,6 +262,14 @@ TEST_CASE("docker provider: what an inspection says again is not told again", "[
     f.engine.emit("update", "web");
     f.settle();
     CHECK(f.seen.take().empty());
+    // A start that is told late, as by Podman, does not make a healthy container one that starts.
+    f.engine["web"].health = "healthy";
+    f.engine.emit("health_status: healthy", "web");
+    f.settle();
+    CHECK(f.seen.take() == "member web:running/healthy@127.0.0.1\n");
+    f.engine.emit("start", "web");
+    f.settle();
+    CHECK(f.seen.take().empty());
 }
 
 TEST_CASE("docker provider: events that come late are not waited for after a command of ours", "[wake][docker]")

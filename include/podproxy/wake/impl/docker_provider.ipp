@@ -196,7 +196,8 @@ struct docker_provider::state : std::enable_shared_from_this<docker_provider::st
     /// In the network of the machine its address does not change: that it was started tells all.
     void take_as_started(docker::container c)
     {
-        if (c.network_mode != "host" || !inspected.contains(c.id) || c.status == docker::container_status::paused) return;
+        bool const runs = c.status == docker::container_status::running || c.status == docker::container_status::paused; // the event was late
+        if (c.network_mode != "host" || !inspected.contains(c.id) || runs) return;
         c.status = docker::container_status::running;
         c.exit_code.reset();
         c.error.clear();
