@@ -5,6 +5,7 @@
 #include <podproxy/core/log.hpp>
 #include <podproxy/core/result.hpp>
 #include <podproxy/kube/api_client.hpp>
+#include <podproxy/kube/balance.hpp>
 #include <podproxy/kube/cluster_settings.hpp>
 #include <podproxy/kube/kubeconfig.hpp>
 #include <podproxy/kube/pod_session.hpp>
@@ -16,6 +17,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,8 +53,8 @@ public:
     std::string const& name() const noexcept { return api_->config().name; }
     std::string const& default_namespace() const noexcept { return default_namespace_; }
 
-    /** Connect to a ready pod behind a Service. Endpoints take turns; one that turns out to be gone or refuses is followed by another, as
-        nothing has been exchanged yet.
+    /** Connect to a ready pod behind a Service: of the next in turn and one at random, the one with fewer open connections. One that turns
+        out to be gone or refuses is followed by another, as nothing has been exchanged yet.
         @par Cancel terminal; nothing is left open.
         @param why On success its `message` names the pod. */
     net::awaitable<result<net::any_stream>> dial_service(std::string ns, std::string service, std::uint16_t port, diagnostics& why);
@@ -78,6 +80,7 @@ private:
 
     using session_result = result<std::shared_ptr<spdy::session>>;
 
+    std::size_t load_of(pod_port const& p) const;
     std::shared_ptr<pod_sessions> sessions_of(std::string const& ns, std::string const& pod);
     net::awaitable<session_result> open_session(std::string path, diagnostics& why);
     net::awaitable<session_result> open_over_websocket(std::string path, diagnostics& why);
@@ -94,6 +97,7 @@ private:
     service_client services_;
     std::map<std::pair<std::string, std::string>, std::shared_ptr<pod_sessions>> pods_;
     std::vector<std::shared_ptr<pod_sessions>> closing_; ///< closed, until they are joined
+    std::minstd_rand draw_; ///< which endpoint is compared with the next in turn
     net::task_group background_;
 };
 

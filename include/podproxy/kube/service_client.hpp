@@ -84,6 +84,7 @@ private:
         bool watch_started = false; ///< there is a coroutine for it
         bool refreshing = false;
         bool forgotten = false;
+        std::map<std::uint16_t, std::vector<pod_port>> chosen; ///< by port, for `svc` and `slices` as they are
         std::size_t turn = 0;       ///< which pod is next
         std::list<net::wait_slot> waiting;
         std::error_code failure;    ///< of the last load, for those who waited for it

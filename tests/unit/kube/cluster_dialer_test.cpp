@@ -194,6 +194,27 @@ TEST_CASE("cluster dialer: ready pods take turns", "[kube][cluster_dialer]")
     CHECK(count == std::map<std::string, int>{{"I am web-1\n", 3}, {"I am web-2\n", 3}});
 }
 
+TEST_CASE("cluster dialer: of two ready pods the one with fewer open connections is taken", "[kube][cluster_dialer]")
+{
+    fixture f;
+    std::vector<dial_result> kept;
+    for (int i = 0; i < 3; ++i) {
+        kept.push_back(f.dial_pod("web-1", 8080));
+        REQUIRE(kept.back());
+    }
+    for (int i = 0; i < 3; ++i) {
+        kept.push_back(f.dial());
+        CHECK(f.greeting(kept.back()) == "I am web-2\n");
+    }
+    // Equal now: turns.
+    std::map<std::string, int> count;
+    for (int i = 0; i < 2; ++i) {
+        kept.push_back(f.dial());
+        ++count[f.greeting(kept.back())];
+    }
+    CHECK(count.size() == 2);
+}
+
 TEST_CASE("cluster dialer: two Services that are used in turn both use all of their pods", "[kube][cluster_dialer]")
 {
     fixture f;

@@ -70,7 +70,7 @@ inline result<std::unique_ptr<cluster_dialer>> cluster_dialer::create(net::execu
 
 inline cluster_dialer::cluster_dialer(net::executor ex, std::unique_ptr<api_client> api, cluster_config config, logger log)
     : executor_(ex), api_(std::move(api)), log_(log), default_namespace_(std::move(config.default_namespace)), carrier_(config.carrier),
-      session_config_(config.sessions), services_(ex, *api_, log, config.services), background_(ex)
+      session_config_(config.sessions), services_(ex, *api_, log, config.services), draw_(std::random_device{}()), background_(ex)
 {
     background_.spawn(trim_now_and_then());
 }
@@ -105,6 +105,13 @@ inline net::awaitable<void> cluster_dialer::join()
     closing_.clear();
 }
 
+/// Connections that are open or on their way to a pod.
+inline std::size_t cluster_dialer::load_of(pod_port const& p) const
+{
+    auto const sessions = pods_.find(std::pair(p.pod_namespace, p.pod));
+    return sessions == pods_.end() ? 0 : sessions->second->connections();
+}
+
 inline std::shared_ptr<pod_sessions> cluster_dialer::sessions_of(std::string const& ns, std::string const& pod)
 {
     auto& place = pods_[std::pair(ns, pod)];
@@ -137,7 +144,7 @@ inline net::awaitable<result<net::any_stream>> cluster_dialer::dial_service(std:
     result<net::any_stream> last = errc::no_endpoints;
     while (tried.size() < most_tries) {
         diagnostics unresolved;
-        auto const pods = co_await services_.resolve(ns, service, port, unresolved);
+        auto pods = co_await services_.resolve(ns, service, port, unresolved);
         if (!pods) {
             if (tried.empty()) {
                 why = unresolved;
@@ -147,11 +154,11 @@ inline net::awaitable<result<net::any_stream>> cluster_dialer::dial_service(std:
             }
             co_return last;
         }
-        // The next one in turn that has not failed just now.
-        auto const next = std::find_if(pods->begin(), pods->end(), [&](auto const& p) { return std::find(tried.begin(), tried.end(), p) == tried.end(); });
-        if (next == pods->end()) co_return last;
-        tried.push_back(*next);
-        last = co_await dial_pod(next->pod_namespace, next->pod, next->port, why);
+        std::erase_if(*pods, [&](auto const& p) { return std::find(tried.begin(), tried.end(), p) != tried.end(); });
+        if (pods->empty()) co_return last;
+        pod_port const next = (*pods)[better_of_two(pods->size(), static_cast<std::uint32_t>(draw_()), [&](std::size_t n) { return load_of((*pods)[n]); })];
+        tried.push_back(next);
+        last = co_await dial_pod(next.pod_namespace, next.pod, next.port, why);
         if (last) co_return last;
         auto const ec = last.error();
         if (ec == errc::unauthorized || ec == errc::forbidden || ec == errc::unreachable || ec == cond::cancelled) co_return last; // so would others

@@ -5,6 +5,7 @@ namespace podproxy::kube {
 
 inline net::awaitable<result<std::vector<pod_port>>> service_client::resolve(std::string ns, std::string name, std::uint16_t port, diagnostics& why)
 {
+    constexpr std::size_t most_ports = 16; // that are remembered: a client may try them all
     key const k(ns, name);
     for (;;) {
         auto& place = (*entries_)[k];
@@ -32,11 +33,18 @@ inline net::awaitable<result<std::vector<pod_port>>> service_client::resolve(std
             e->refreshing = true;
             watches_.spawn(refresh_service(e));
         }
-        std::vector<endpoint_slice> slices;
-        slices.reserve(e->slices.size());
-        for (auto const& [slice_name, slice] : e->slices) slices.push_back(slice);
-        auto pods = select_pods(e->svc, slices, port, ns + "/" + name, why);
-        if (pods) std::rotate(pods->begin(), pods->begin() + static_cast<std::ptrdiff_t>(e->turn++ % pods->size()), pods->end());
+        auto known = e->chosen.find(port);
+        if (known == e->chosen.end()) {
+            std::vector<endpoint_slice> slices;
+            slices.reserve(e->slices.size());
+            for (auto const& [slice_name, slice] : e->slices) slices.push_back(slice);
+            auto pods = select_pods(e->svc, slices, port, ns + "/" + name, why);
+            if (!pods) co_return pods;
+            if (e->chosen.size() >= most_ports) e->chosen.clear();
+            known = e->chosen.emplace(port, *std::move(pods)).first;
+        }
+        auto pods = known->second;
+        std::rotate(pods.begin(), pods.begin() + static_cast<std::ptrdiff_t>(e->turn++ % pods.size()), pods.end());
         co_return pods;
     }
 }
@@ -74,6 +82,7 @@ inline net::awaitable<result<void>> service_client::load_now(std::shared_ptr<ent
         auto svc = parse_service(*text);
         if (!svc) co_return svc.error();
         e->svc = std::move(*svc);
+        e->chosen.clear();
         e->service_read = net::clock::now();
         if (!e->svc.external_name.empty()) {
             e->loaded = true;
@@ -95,7 +104,10 @@ inline net::awaitable<void> service_client::refresh_service(std::shared_ptr<entr
     e->refreshing = false;
     e->service_read = net::clock::now();
     if (text) {
-        if (auto svc = parse_service(*text)) e->svc = std::move(*svc);
+        if (auto svc = parse_service(*text)) {
+            e->svc = std::move(*svc);
+            e->chosen.clear();
+        }
     } else if (text.error() == errc::not_found) {
         e->forget();
         // Trimmed and used again meanwhile, the place may be another one's.
@@ -124,6 +136,7 @@ inline std::error_code service_client::entry::on_list(json::value list)
     auto found = read_endpoint_slice_list(list);
     if (!found) return found.error();
     slices.clear();
+    chosen.clear();
     for (auto& s : found->slices) {
         std::string slice_name = s.name;
         slices.insert_or_assign(std::move(slice_name), std::move(s));
@@ -138,6 +151,7 @@ inline std::error_code service_client::entry::on_event(watch_line const& event)
     auto slice = read_endpoint_slice(event.object);
     if (!slice) return slice.error();
     std::string slice_name = slice->name;
+    chosen.clear();
     if (event.what == watch_event::kind::deleted) slices.erase(slice_name);
     else slices.insert_or_assign(std::move(slice_name), std::move(*slice));
     return {};
