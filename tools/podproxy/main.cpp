@@ -5,11 +5,13 @@
 #include <podproxy/config/log_setup.hpp>
 #include <podproxy/config/podproxy_config.hpp>
 #include <podproxy/config/report.hpp>
+#include <podproxy/config/users_file.hpp>
 #include <podproxy/kube/kubeconfig_discovery.hpp>
 #include <podproxy/net/file_watcher.hpp>
 #include <podproxy/net/listener.hpp>
 #include <podproxy/net/program.hpp>
 #include <podproxy/net/task_group.hpp>
+#include <podproxy/proxy/access.hpp>
 #include <podproxy/proxy/cluster_catalog.hpp>
 #include <podproxy/proxy/direct_dialer.hpp>
 #include <podproxy/proxy/router_dialer.hpp>
@@ -61,12 +63,19 @@ public:
     bool read(config::problem_list& problems)
     {
         auto read = config::load_podproxy_config(file_, how_, env_, files_, problems);
-        if (!read) return false;
+        if (!read || !read_users(*read, users_, problems)) return false;
         settings_ = *std::move(read);
         for (auto const& p : problems) said_ += config::format(p) + '\n';
         return true;
     }
     config::podproxy_config const& settings() const { return settings_; }
+
+    /// Who may use the proxy, by the settings as they are now.
+    void apply(proxy::access_control& access)
+    {
+        access.set_users(users_);
+        access.set_allowed(settings_.allow.empty() ? std::nullopt : std::optional(settings_.allow));
+    }
 
     /// Read the kubeconfigs for the first time. @return false when one that was asked for is not there.
     bool find_clusters(proxy::cluster_catalog& catalog, logger const& log)
@@ -80,12 +89,14 @@ public:
     }
 
     /// Read everything again; what can't be used changes nothing.
-    void reload(proxy::cluster_catalog& catalog, logger const& log)
+    void reload(proxy::cluster_catalog& catalog, proxy::access_control& access, logger const& log)
     {
         config::problem_list problems;
         auto fresh = config::load_podproxy_config(file_, how_, env_, files_, problems);
+        std::optional<auth::user_table> users;
         std::optional<kube::kubeconfig_set> found;
         if (fresh) {
+            (void)read_users(*fresh, users, problems);
             found = discover(*fresh);
             problems.insert(problems.end(), found->problems.begin(), found->problems.end());
         }
@@ -101,7 +112,13 @@ public:
         if (fresh->listen != settings_.listen || fresh->http_listen != settings_.http_listen || fresh->pac_listen != settings_.pac_listen)
             log.warn("other addresses to listen on are used after a restart");
         if (fresh->log != settings_.log) log.warn("other settings of the log are used after a restart");
+        bool const other_access = users != users_ || fresh->allow != settings_.allow; // what is remembered of passwords outlives a look
         settings_ = *std::move(fresh);
+        users_ = std::move(users);
+        if (other_access) {
+            apply(access);
+            log.info("other clients may use the proxy now", {{"users", users_ ? users_->size() : 0}, {"allow", settings_.allow.size()}});
+        }
         take(*std::move(found), catalog, log);
     }
 
@@ -110,11 +127,19 @@ public:
     {
         auto places = kube::places_to_watch(sources(settings_), env_, found_);
         places.files.emplace_back(file_);
+        if (!settings_.users.empty()) places.files.emplace_back(settings_.users);
         watcher.watch(places.files, places.folders);
     }
 
 private:
     static kube::kubeconfig_sources sources(config::podproxy_config const& s) { return {s.skip_default_kubeconfig, s.skip_kubeconfig_env, s.kubeconfigs}; }
+    /// @return false when there is a file of users that can't be used.
+    bool read_users(config::podproxy_config const& s, std::optional<auth::user_table>& out, config::problem_list& problems)
+    {
+        out.reset();
+        if (!s.users.empty()) out = config::load_users(s.users, files_, problems);
+        return out || s.users.empty();
+    }
     kube::kubeconfig_set discover(config::podproxy_config const& s) { return kube::discover_kubeconfigs(sources(s), env_, files_); }
 
     void take(kube::kubeconfig_set found, proxy::cluster_catalog& catalog, logger const& log)
@@ -137,6 +162,7 @@ private:
     config::environment env_ = config::process_environment();
     config::disk_files files_;
     config::podproxy_config settings_;
+    std::optional<auth::user_table> users_;
     kube::kubeconfig_set found_;
     std::string said_;
     std::string names_;
@@ -149,7 +175,7 @@ struct opened_port {
 };
 
 bool open_port(std::list<opened_port>& ports, std::optional<host_port> const& address, std::string_view key, proxy::port_kind kind,
-               asio::io_context& ctx, logger const& log)
+               asio::io_context& ctx, proxy::access_control const& access, logger const& log)
 {
     if (!address) return true;
     auto socket = net::open_listener(ctx, *address, key, log);
@@ -161,7 +187,7 @@ bool open_port(std::list<opened_port>& ports, std::optional<host_port> const& ad
                              : kind == proxy::port_kind::http ? "serving HTTP"
                                                               : "serving the PAC file";
     log.info(what, {{"addr", where}});
-    if (open_to_all)
+    if (open_to_all && kind != proxy::port_kind::pac && !access.is_limited() && !access.asks_for_password())
         log.warn("this port is open to other machines and asks nobody for a password: everybody who reaches it can use your clusters",
                  {{"key", key}, {"addr", where}});
     ports.push_back({std::move(*socket), kind});
@@ -226,10 +252,12 @@ int run(std::string const& config_file, config::config_path how)
     proxy::cluster_catalog catalog(ctx.get_executor(), direct, router, log);
     if (!all.find_clusters(catalog, log)) return exit_failure;
 
+    proxy::access_control access(log.named("proxy"));
+    all.apply(access);
     std::list<opened_port> ports;
-    if (!open_port(ports, settings.listen, "listenAddress", proxy::port_kind::mixed, ctx, log) ||
-        !open_port(ports, settings.http_listen, "httpListenAddress", proxy::port_kind::http, ctx, log) ||
-        !open_port(ports, settings.pac_listen, "pacListenAddress", proxy::port_kind::pac, ctx, log))
+    if (!open_port(ports, settings.listen, "listenAddress", proxy::port_kind::mixed, ctx, access, log) ||
+        !open_port(ports, settings.http_listen, "httpListenAddress", proxy::port_kind::http, ctx, access, log) ||
+        !open_port(ports, settings.pac_listen, "pacListenAddress", proxy::port_kind::pac, ctx, access, log))
         return exit_failure;
 
     proxy::server_config server_settings;
@@ -237,6 +265,7 @@ int run(std::string const& config_file, config::config_path how)
         if (port.kind == proxy::port_kind::mixed) server_settings.mixed_port = port.socket.local_endpoint().port();
         if (port.kind == proxy::port_kind::http) server_settings.http_port = port.socket.local_endpoint().port();
     }
+    server_settings.access = &access;
     server_settings.cluster_names = [&router] {
         std::vector<std::string> names;
         for (auto const& [name, cluster] : router.names().entries()) names.push_back(name);
@@ -246,7 +275,7 @@ int run(std::string const& config_file, config::config_path how)
 
     std::optional<net::file_watcher> watcher;
     auto const reload = [&] {
-        all.reload(catalog, log);
+        all.reload(catalog, access, log);
         all.watch(*watcher);
     };
     watcher.emplace(ctx.get_executor(), reload);

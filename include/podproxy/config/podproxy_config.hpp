@@ -5,6 +5,7 @@
 #include <podproxy/config/files.hpp>
 #include <podproxy/config/log_setup.hpp>
 #include <podproxy/config/problem.hpp>
+#include <podproxy/core/cidr.hpp>
 #include <podproxy/core/host_port.hpp>
 #include <chrono>
 #include <cstdint>
@@ -31,6 +32,10 @@ struct podproxy_config {
     std::optional<host_port> http_listen;
     /// `pacListenAddress`: one more port, for the PAC file. Default none.
     std::optional<host_port> pac_listen;
+    /// `users`: the file with those who may use the proxy and the hashes of their passwords; `~` is the home folder. Default none: everybody may.
+    std::string users;
+    /// `allow`: addresses and blocks of addresses that clients may come from, beside loopback. Default none: they may come from everywhere.
+    std::vector<cidr> allow;
     /// `skipDefaultKubeconfig`: do not read `~/.kube/config`. Default no.
     bool skip_default_kubeconfig = false;
     /// `skipKubeconfigEnv`: do not read the files in `KUBECONFIG`. Default no.

@@ -7,6 +7,7 @@
 #include <podproxy/http/target.hpp>
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace podproxy::http {
@@ -15,6 +16,7 @@ namespace podproxy::http {
 struct connect_request {
     host_port destination;
     std::size_t head_bytes = 0; ///< What comes behind them belongs to the tunnel.
+    std::string authorization{}; ///< The value of Proxy-Authorization; empty without one.
 };
 
 /// The answer to it: the tunnel begins behind these bytes.
@@ -33,7 +35,7 @@ inline std::optional<connect_request> parse_connect_request(bytes_view in, head_
     request_head const head = decoder.take_head();
     auto const target = parse_target(head.method, head.target);
     if (!target || target->form != target_form::authority) return std::nullopt;
-    return connect_request{target->authority.with_default_port(443), step.consumed};
+    return connect_request{target->authority.with_default_port(443), step.consumed, std::string(head.fields.get("Proxy-Authorization"))};
 }
 
 } // namespace podproxy::http

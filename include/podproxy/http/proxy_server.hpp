@@ -57,7 +57,7 @@ struct proxy_config {
     /// Answers requests that are for us (`GET /proxy.pac`), or nothing: then the client learns that this is a proxy. May be empty.
     std::function<std::optional<local_answer>(request_head const&)> local;
     /// Gets the value of Proxy-Authorization (empty where there is none) and says whether the request may pass; otherwise the
-    /// answer is 407. May be empty: everybody may.
+    /// answer is 407. Not asked about requests that are for us. May be empty: everybody may.
     std::function<bool(std::string_view)> authorize;
     /// Called after every forwarded request. May be empty.
     std::function<void(exchange_record const&)> on_exchange;

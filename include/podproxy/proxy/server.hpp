@@ -9,6 +9,7 @@
 #include <podproxy/net/listener.hpp>
 #include <podproxy/net/relay.hpp>
 #include <podproxy/net/task_group.hpp>
+#include <podproxy/proxy/access.hpp>
 #include <podproxy/socks5/server.hpp>
 #include <chrono>
 #include <cstddef>
@@ -34,7 +35,8 @@ struct server_config {
     std::chrono::seconds dial_limit{30};
     /// Clients at the same time; the next ones wait in the kernel's queue. Zero: what the descriptor limit has room for.
     std::size_t most_clients = 0;
-    socks5::server_config socks;
+    /// Who may use the proxy; borrowed, and may change its mind. Null: everybody. The PAC file is for everybody whose address is allowed.
+    access_control* access = nullptr;
     net::relay_config relay;
     /// The ports that the PAC file names, beside the one that it is fetched from.
     std::optional<std::uint16_t> mixed_port;
@@ -73,16 +75,22 @@ private:
     std::optional<http::local_answer> answer_locally(http::request_head const& request, port_kind kind) const;
     void report_failure(std::string_view protocol, host_port const& destination, std::error_code ec, diagnostics const& why) const;
     std::size_t client_limit() const;
+    bool is_admitted(net::ready_socket const& client);
+    bool asks_for_password() const noexcept { return config_.access && config_.access->asks_for_password(); }
     void left();
 
     net::executor executor_;
     net::dialer& out_;
     logger log_;
     server_config config_;
+    socks5::server_config socks_open_;
+    socks5::server_config socks_with_password_;
     std::size_t limit_;
     std::size_t clients_ = 0;
     net::relay_engine relays_;
     net::task_group tasks_;
+    std::uint64_t turned_away_ = 0; ///< since the last line about it
+    net::clock::time_point next_turned_away_line_{};
     net::timer changed_; ///< cancelled whenever a client has left
 };
 

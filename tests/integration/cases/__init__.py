@@ -2,6 +2,7 @@
 
     passthrough  destinations outside of any cluster                 (no cluster needed)
     tool         configuration, logs, signals, PAC                   (no cluster needed)
+    policy       who may use it and where it may go: users, rules    (no cluster needed)
     wake_tool    wake-proxy: options, settings, logs, signals, check   (no engine needed)
     badinput     what a client or a file may do wrong                (no cluster needed)
     oracles      kubeconfigs as kubectl reads them, endpoints as kube-proxy chooses them
@@ -19,5 +20,5 @@ import importlib
 
 
 def load() -> None:
-    for name in ("passthrough", "tool", "wake_tool", "badinput", "oracles", "routing", "traffic", "access", "load", "wake_kube", "disruption", "wake_cold", "wake_life", "wake_badinput"):
+    for name in ("passthrough", "tool", "policy", "wake_tool", "badinput", "oracles", "routing", "traffic", "access", "load", "wake_kube", "disruption", "wake_cold", "wake_life", "wake_badinput"):
         importlib.import_module(f"cases.{name}")

@@ -111,16 +111,16 @@ class Program:
 
 
 class Podproxy(Program):
-    """A process with a configuration of its own. Every listener is on, on a free port of 127.0.0.1.
+    """A process with a configuration of its own. Every listener is on, on a free port of 127.0.0.1; the one of HTTP also elsewhere, if asked for.
 
     `preload` is a library that stands before the system's.
     """
 
     def __init__(self, binary: Path, folder: Path, kubeconfigs: list[Path], without: tuple[str, ...] = (),
-                 preload: Path | None = None, **settings):
+                 preload: Path | None = None, http_host: str = "127.0.0.1", **settings):
         self.mixed, self.http, self.pac = (("127.0.0.1", unused_port()) for _ in range(3))
         self.config = {
-            "listenAddress": "%s:%d" % self.mixed, "httpListenAddress": "%s:%d" % self.http, "pacListenAddress": "%s:%d" % self.pac,
+            "listenAddress": "%s:%d" % self.mixed, "httpListenAddress": "%s:%d" % (http_host, self.http[1]), "pacListenAddress": "%s:%d" % self.pac,
             "skipDefaultKubeconfig": True, "skipKubeconfigEnv": True, "kubeconfigs": [str(k) for k in kubeconfigs],
             "log": {"level": "debug", "format": "json"}, **settings,
         }

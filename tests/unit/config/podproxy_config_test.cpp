@@ -67,6 +67,8 @@ TEST_CASE("podproxy config: every key")
 listenAddress: "0.0.0.0:1080"
 httpListenAddress: "[::1]:8080"
 pacListenAddress: :0
+users: ~/users
+allow: [10.1.2.3/8, "2001:db8::1"]
 skipDefaultKubeconfig: true
 skipKubeconfigEnv: true
 kubeconfigs:
@@ -83,6 +85,8 @@ log:
     CHECK(c.listen == host_port("0.0.0.0", 1080));
     CHECK(c.http_listen == host_port("::1", 8080));
     CHECK(c.pac_listen == host_port("", 0));
+    CHECK(c.users == "/home/jane/users");
+    CHECK(c.allow == std::vector{*parse_cidr("10.0.0.0/8"), *parse_cidr("2001:db8::1")});
     CHECK(c.skip_default_kubeconfig);
     CHECK(c.skip_kubeconfig_env);
     CHECK(c.kubeconfigs == lines{"~/.kube/configs/*.yaml", "~/.kube/config-production"});
@@ -165,6 +169,8 @@ TEST_CASE("podproxy config: values that make no sense together or alone")
     CHECK(refused("connectGrace: 10001ms\n") == lines{"c.yaml:1:15: 'connectGrace' must be at most 10s"});
     CHECK(parsed("connectGrace: 10s\n").connect_grace == 10s);
     CHECK(parsed("connectGrace: 0\n").connect_grace == 0ms);
+    CHECK(refused("allow: [10.0.0.0/33]\n") == lines{"c.yaml:1:8: 'allow' has '10.0.0.0/33', which is no address and no block such as 10.0.0.0/8 or 2001:db8::/32"});
+    CHECK(refused("allow: example.com\n") == lines{"c.yaml:1:8: 'allow' must be a list of texts"});
     CHECK(refused("kubeconfigs: ['']\n") == lines{"c.yaml:1:14: 'kubeconfigs' has an empty entry"});
     CHECK(refused("- x\n") == lines{"c.yaml:1:1: the file must be a map of keys and values"});
     CHECK(refused("a: [\n").size() == 1);

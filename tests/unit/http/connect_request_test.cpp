@@ -14,6 +14,8 @@ TEST_CASE("connect request: one that is there as a whole gives the destination a
     REQUIRE(request);
     CHECK(request->destination == host_port("web.shop.demo", 8080));
     CHECK(request->head_bytes == head.size());
+    CHECK(request->authorization.empty());
+    CHECK(http::parse_connect_request(as_bytes("CONNECT web:80 HTTP/1.1\r\nHost: web:80\r\nproxy-authorization: Basic dTpw\r\n\r\n"))->authorization == "Basic dTpw");
     CHECK(http::parse_connect_request(as_bytes("CONNECT [::1]:443 HTTP/1.0\r\n\r\n"))->destination == host_port("::1", 443));
 }
 

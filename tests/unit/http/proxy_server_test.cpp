@@ -511,9 +511,15 @@ TEST_CASE("http proxy: who has no password does not get far", "[http]")
     std::string const answer = f.send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n");
     CHECK(answer.starts_with("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"podproxy\", charset=\"UTF-8\"\r\n"));
     CHECK_FALSE(f.ended());
+    CHECK(f.send("GET http://a/ HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic eDp5\r\n\r\n").starts_with("HTTP/1.1 407 "));
+    CHECK(f.dialer.dialed.empty());
     (void)f.send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nProxy-Authorization: Basic dTpw\r\n\r\n");
     CHECK(f.ended());
     CHECK(f.outcome().event == proxy_event::connect);
+
+    fixture other;
+    other.config.authorize = [](std::string_view) { return false; };
+    CHECK(other.send("GET / HTTP/1.1\r\nHost: us\r\n\r\n").starts_with("HTTP/1.1 400 ")); // for us: nothing to protect
 }
 
 TEST_CASE("http proxy: TRACE and OPTIONS end here when they have come far enough", "[http]")

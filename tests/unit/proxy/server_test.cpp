@@ -713,3 +713,120 @@ TEST_CASE("proxy server: a dial that succeeds while draining ends it is not rela
     c.close();
     CHECK(poll_until(ctx, [&] { return serving.done() && d.done(); }));
 }
+
+namespace {
+
+/// Passwords are their own hashes.
+struct guarded {
+    guarded()
+    {
+        auth::user_table users;
+        users.emplace("ann", secret("sesame"));
+        access.set_users(std::move(users));
+    }
+    static auth::verifier_config plain()
+    {
+        auth::verifier_config c;
+        c.verify = [](std::string_view password, secret const& hash) -> result<bool> { return password == hash.reveal(); };
+        return c;
+    }
+    proxy::server_config config()
+    {
+        proxy::server_config c;
+        c.access = &access;
+        return c;
+    }
+    proxy::access_control access{{}, plain()};
+};
+std::string const ann = "Proxy-Authorization: Basic " + encode_base64(as_bytes("ann:sesame")) + "\r\n";
+std::string const eve = "Proxy-Authorization: Basic " + encode_base64(as_bytes("ann:open")) + "\r\n";
+
+} // namespace
+
+TEST_CASE("proxy server: SOCKS5 with user and password", "[proxy][server]")
+{
+    guarded g;
+    fixture f(port_kind::mixed, g.config());
+    std::string const request = socks_to("web", 80).substr(3);
+    SECTION("the right one")
+    {
+        auto& c = f.connect();
+        c.send("\x05\x02\x00\x02\x01\x03"s + "ann\x06sesame" + request);
+        CHECK(c.read(14) == "\x05\x02\x01\x00"s + socks_reply(0));
+        CHECK(f.out.asked == std::vector{host_port("web", 80)});
+    }
+    SECTION("the wrong one")
+    {
+        auto& c = f.connect();
+        c.send("\x05\x01\x02\x01\x03"s + "ann\x04open" + request);
+        CHECK(c.read_to_end() == "\x05\x02\x01\x01"s);
+        CHECK(f.out.asked.empty());
+    }
+    SECTION("none")
+    {
+        auto& c = f.connect();
+        c.send(socks_to("web", 80));
+        CHECK(c.read_to_end() == "\x05\xff");
+        CHECK(f.out.asked.empty());
+    }
+    SECTION("users who come and go while it runs")
+    {
+        g.access.set_users(std::nullopt);
+        auto& c = f.connect();
+        c.send(socks_to("web", 80));
+        CHECK(c.read(12) == no_authentication + socks_reply(0));
+    }
+}
+
+TEST_CASE("proxy server: HTTP with user and password", "[proxy][server]")
+{
+    guarded g;
+    auto const kind = GENERATE(port_kind::mixed, port_kind::http);
+    fixture f(kind, g.config());
+    auto& c = f.connect();
+    std::string const connect = "CONNECT web:80 HTTP/1.1\r\nHost: web:80\r\n";
+    SECTION("CONNECT: right at once")
+    {
+        c.send(connect + ann + "\r\n");
+        CHECK(c.read_until("\r\n\r\n").starts_with("HTTP/1.1 200 "));
+        CHECK(f.out.asked == std::vector{host_port("web", 80)});
+    }
+    SECTION("CONNECT: asked first, then wrong, then right, on one connection")
+    {
+        c.send(connect + "\r\n");
+        std::string const asked = c.read_until("password.\n");
+        CHECK(asked.starts_with("HTTP/1.1 407 "));
+        CHECK(has(asked, "Proxy-Authenticate: Basic realm="));
+        c.send(connect + eve + "\r\n");
+        CHECK(c.read_until("password.\n").starts_with("HTTP/1.1 407 "));
+        CHECK(f.out.asked.empty());
+        c.send(connect + ann + "\r\n");
+        CHECK(c.read_until("\r\n\r\n").starts_with("HTTP/1.1 200 "));
+    }
+    SECTION("a forwarded request, which goes on without the password")
+    {
+        c.send("GET http://web/ HTTP/1.1\r\nHost: web\r\n\r\n");
+        CHECK(c.read_until("password.\n").starts_with("HTTP/1.1 407 "));
+        CHECK(f.out.asked.empty());
+        c.send("GET http://web/ HTTP/1.1\r\nHost: web\r\n" + ann + "\r\n");
+        std::string const sent = f.taken(f.upstream(), 20);
+        CHECK(sent.starts_with("GET / HTTP/1.1\r\n"));
+        CHECK_FALSE(has(sent, "Authorization"));
+    }
+    SECTION("the PAC file is for everybody")
+    {
+        c.send("GET /proxy.pac HTTP/1.1\r\nHost: " + f.us() + "\r\n\r\n");
+        CHECK(c.read_until("FindProxyForURL").starts_with("HTTP/1.1 200 "));
+    }
+}
+
+TEST_CASE("proxy server: loopback may come whatever is allowed", "[proxy][server]")
+{
+    guarded g;
+    g.access.set_users(std::nullopt);
+    g.access.set_allowed(std::vector{*parse_cidr("192.0.2.0/24")});
+    fixture f(port_kind::mixed, g.config());
+    auto& c = f.connect();
+    c.send(socks_to("web", 80));
+    CHECK(c.read(12) == no_authentication + socks_reply(0));
+}

@@ -34,6 +34,18 @@ inline void read_aliases(map_reader& in, std::string_view key, std::map<std::str
     }
 }
 
+/// A list of addresses and blocks of them.
+inline void read_cidrs(map_reader& in, std::string_view key, std::vector<cidr>& out)
+{
+    std::vector<std::string> texts;
+    if (!in.read(key, texts)) return;
+    out.clear();
+    for (auto const& text : texts) {
+        if (auto const block = parse_cidr(text)) out.push_back(*block);
+        else in.complain(key, "has " + quoted(text) + ", which is no address and no block such as 10.0.0.0/8 or 2001:db8::/32");
+    }
+}
+
 /// Two listeners on one address, or no way in at all.
 inline void check_listeners(map_reader& in, podproxy_config const& out)
 {
@@ -62,6 +74,8 @@ inline std::optional<podproxy_config> parse_podproxy_config(std::string_view tex
         detail::read_address(in, "listenAddress", out->listen);
         detail::read_address(in, "httpListenAddress", out->http_listen);
         detail::read_address(in, "pacListenAddress", out->pac_listen);
+        if (in.read("users", out->users)) out->users = expand_home(out->users, env.home);
+        detail::read_cidrs(in, "allow", out->allow);
         in.read("skipDefaultKubeconfig", out->skip_default_kubeconfig);
         in.read("skipKubeconfigEnv", out->skip_kubeconfig_env);
         if (in.read("kubeconfigs", out->kubeconfigs) && std::ranges::any_of(out->kubeconfigs, [](auto const& path) { return path.empty(); }))

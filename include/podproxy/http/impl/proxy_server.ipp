@@ -39,20 +39,21 @@ inline net::awaitable<proxy_outcome> proxy_server::run()
             }
             co_return proxy_outcome();
         }
-        if (config_.authorize && !config_.authorize(request->fields.get("Proxy-Authorization"))) {
+        auto const target = parse_target(request->method, request->target);
+        if (!target) {
+            std::string const text = "podproxy can't serve " + request->method + " " + request->target + ": " + target.error().message() + ".\n";
+            (void)co_await client_.respond_error(status_for(target.error()), text);
+            co_await close();
+            co_return proxy_outcome();
+        }
+        bool const for_us = target->form != target_form::authority && target->form != target_form::absolute;
+        if (!for_us && config_.authorize && !config_.authorize(request->fields.get("Proxy-Authorization"))) {
             response_head head(407);
             head.fields.add("Proxy-Authenticate", "Basic realm=\"" + config_.pseudonym + "\", charset=\"UTF-8\"");
             head.fields.add("Content-Type", "text/plain; charset=utf-8");
             auto const sent = co_await client_.respond(std::move(head), "podproxy needs a user name and a password.\n");
             bool const more = co_await client_.finish();
             if (sent && more) continue;
-            co_await close();
-            co_return proxy_outcome();
-        }
-        auto const target = parse_target(request->method, request->target);
-        if (!target) {
-            std::string const text = "podproxy can't serve " + request->method + " " + request->target + ": " + target.error().message() + ".\n";
-            (void)co_await client_.respond_error(status_for(target.error()), text);
             co_await close();
             co_return proxy_outcome();
         }

@@ -18,6 +18,9 @@ namespace detail {
 /// How long a client that was refused is given to take the answer.
 inline constexpr std::chrono::milliseconds farewell{1000};
 
+/// Between two lines about clients whose address is not allowed.
+inline constexpr std::chrono::seconds quiet{10};
+
 /// Clients accepted before everybody else on the thread gets a turn.
 inline constexpr int accepts_per_turn = 32;
 
@@ -45,6 +48,22 @@ inline server::server(net::executor ex, net::dialer& out, logger log, server_con
     : executor_(ex), out_(out), log_(log), config_(std::move(config)), limit_(client_limit()), relays_(ex, config_.relay), tasks_(ex),
       changed_(ex, net::clock::time_point::max())
 {
+    if (config_.access)
+        socks_with_password_.check_credentials = [access = config_.access](std::string_view user, std::string_view password) { return access->check(user, password); };
+}
+
+inline bool server::is_admitted(net::ready_socket const& client)
+{
+    if (!config_.access || !config_.access->is_limited()) return true;
+    auto const from = client.remote_endpoint().address();
+    if (config_.access->admits(from)) return true;
+    ++turned_away_;
+    auto const now = net::clock::now();
+    if (now >= next_turned_away_line_) {
+        next_turned_away_line_ = now + detail::quiet;
+        log_.warn("clients were turned away: their address is not in 'allow'", {{"client", from.to_string()}, {"count", std::exchange(turned_away_, 0)}});
+    }
+    return false;
 }
 
 /// Two descriptors each; some are kept back for listeners, log files, pipes, watches and sessions.
@@ -78,7 +97,7 @@ inline net::awaitable<std::error_code> server::serve(net::listener& from, port_k
         said = said && clients_ > limit_ / 2;
         auto accepted = co_await from.accept();
         if (!accepted) co_return accepted.error();
-        tasks_.spawn(client(std::move(*accepted), kind), config_.handshake_limit);
+        if (is_admitted(*accepted)) tasks_.spawn(client(std::move(*accepted), kind), config_.handshake_limit);
         if (accepts % detail::accepts_per_turn == 0) { // a crowd at the door never makes us wait
             accepts = 0;
             co_await asio::post(executor_, net::use_awaitable);
@@ -108,7 +127,7 @@ inline net::awaitable<void> server::client(net::ready_socket socket, port_kind k
     host_port destination;
     bool limited = false; // its own limit for dialing ends before ours
     if (socks) {
-        auto request = co_await socks5::accept_request(*client, in, config_.socks);
+        auto request = co_await socks5::accept_request(*client, in, asks_for_password() ? socks_with_password_ : socks_open_);
         if (!request) {
             if (request.error() != podproxy::errc::end_of_stream) log_.debug("socks5 handshake failed", {{"error", request.error()}});
             if (request.error().category() == category_of<socks5::errc>()) co_await http::linger_close(*client, detail::farewell); // it was told so
@@ -171,6 +190,7 @@ inline std::optional<host_port> server::take_connect(flat_buffer& in) const
     if (config_.dial_limit.count() == 0 || config_.dial_limit > config_.handshake_limit) return std::nullopt;
     auto request = http::parse_connect_request(in.data());
     if (!request) return std::nullopt;
+    if (config_.access && !config_.access->check_basic(request->authorization)) return std::nullopt; // who takes the long way learns why
     in.consume(request->head_bytes);
     return std::move(request->destination);
 }
@@ -228,6 +248,7 @@ inline net::awaitable<void> server::serve_http(net::any_stream client, flat_buff
     }
     http::proxy_config settings;
     settings.dial_timeout = config_.dial_limit;
+    if (config_.access) settings.authorize = [access = config_.access](std::string_view field) { return access->check_basic(field); };
     settings.local = [this, kind](http::request_head const& request) { return answer_locally(request, kind); };
     settings.on_exchange = [this](http::exchange_record const& r) {
         log_.debug("forwarded", {{"method", r.method}, {"addr", format_host_port(r.destination)}, {"status", r.status}, {"rx", r.response_bytes}, {"tx", r.request_bytes}});
