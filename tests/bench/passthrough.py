@@ -81,6 +81,15 @@ def run_load(plan: Plan, on: list[int] | None, arguments: list) -> dict:
     return json.loads(out)
 
 
+def until_idle(pid: int, limit: float) -> None:
+    end = time.monotonic() + limit
+    idle = 0
+    while idle < 3 and time.monotonic() < end:
+        before = cpu_seconds(pid)
+        time.sleep(0.03)
+        idle = idle + 1 if cpu_seconds(pid) - before < 0.001 else 0
+
+
 class Interleaved:
     """Servers that run side by side, measured in turns; only one of them has something to do at a time."""
 
@@ -100,9 +109,10 @@ class Interleaved:
         pid = row.running.process.pid if row.running.process else None
         before = cpu_seconds(pid) if pid else 0.0
         result = run_load(self.plan, self.load_cpus, arguments)
-        # A server may be busy for a moment with the ends of connections.
+        # What is in the buffers of 200 streams when the load ends keeps a server busy for a second or two. It belongs to this
+        # measurement, and not to the next one.
         if pid:
-            time.sleep(0.05)
+            until_idle(pid, 5)
         used = cpu_seconds(pid) - before if pid else 0.0
         if result["failed"]:
             self.problem(row, f"{result['failed']} failed: {result['failure']}")
