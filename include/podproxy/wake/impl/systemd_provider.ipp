@@ -117,6 +117,7 @@ public:
             auto const started = net::clock::now();
             auto const ec = co_await connect_and_follow(observer, lost, why);
             if (ec == asio::error::operation_aborted) co_return;
+            if (std::exchange(refused_, false)) continue;
             if (!std::exchange(lost, true)) {
                 if (why.message.empty()) why.message = "the connection to systemd was lost";
                 if (why.server_text.empty()) why.set_server_text(ec.message());
@@ -285,10 +286,15 @@ private:
     net::awaitable<std::error_code> connect_and_follow(member_observer& observer, bool& lost, diagnostics& why)
     {
         using kind = systemd_bus::kind;
-        auto opened = config_.manager == systemd_manager::user ? systemd_bus::open(executor_, kind::user_bus)
-                      : ::geteuid() == 0                       ? systemd_bus::open(executor_, kind::manager_socket)
-                                                               : systemd_bus::open(executor_, kind::system_bus);
-        if (!opened && config_.manager == systemd_manager::system && ::geteuid() == 0) opened = systemd_bus::open(executor_, kind::system_bus);
+        // The manager's own socket is for root of its own namespaces; who is refused there may be welcome on the bus.
+        bool const root = ::geteuid() == 0;
+        kind where = config_.manager == systemd_manager::user ? kind::user_bus : root && !use_bus_ ? kind::manager_socket : kind::system_bus;
+        auto opened = systemd_bus::open(executor_, where);
+        if (!opened && where == kind::manager_socket) {
+            where = kind::system_bus;
+            opened = systemd_bus::open(executor_, where);
+        }
+        use_bus_ = refused_ = where == kind::manager_socket; // the other one next time, unless this goes well
         if (!opened) {
             why.message = "systemd can't be reached: does it run on this machine?";
             co_return opened.error();
@@ -306,7 +312,7 @@ private:
         } const guard{*this, bus};
         bus->on_signal = [this](sd_message* m) { on_signal(m); };
         bus_ = bus;
-        renew_ = false;
+        renew_ = gone_ = false;
         auto const first = co_await net::first_of(bus->pump(), follow(*bus, observer, lost, why));
         co_return first.index() == 0 ? std::get<0>(first) : std::get<1>(first);
     }
@@ -338,6 +344,8 @@ private:
                 if (auto const ec = co_await read(bus, std::move(wanted), why)) co_return ec;
             if (first) {
                 first = lost = false;
+                use_bus_ = !use_bus_;
+                refused_ = false;
                 std::vector<member> all;
                 for (auto& [id, u] : units_) all.push_back(u.told = describe(u));
                 observer.on_snapshot(std::move(all));
@@ -387,7 +395,9 @@ private:
         } else if (is(manager, "UnitFilesChanged") || is(manager, "Reloading")) {
             renew_ = true;
         } else if (is("org.freedesktop.DBus", "NameOwnerChanged")) {
-            gone_ = true;
+            bus_message text = bus_message::share(m);
+            (void)text.text(); // its name
+            if (!text.text().value_or(std::string()).empty()) gone_ = true; // it had an owner until now
         }
         bool const any = renew_ || gone_ || std::ranges::any_of(units_, [](auto const& u) { return u.second.dirty; });
         if (any) stirred_.cancel();
@@ -486,6 +496,8 @@ private:
     std::shared_ptr<systemd_bus> bus_; ///< while there is a connection
     net::timer stirred_;               ///< what `follow` waits for
     bool renew_ = false;               ///< unit files have changed
+    bool use_bus_ = false;             ///< the next connection is one to the message bus, for root too
+    bool refused_ = false;             ///< the manager's own socket has led nowhere
     bool gone_ = false;                ///< the manager has left the bus
     net::task_group tasks_;
     std::unique_ptr<asio::thread_pool> journal_;
