@@ -15,10 +15,11 @@
     wake_cold      wake-proxy: cold starts, many of them, many clients at once     (a container engine)
     wake_life      wake-proxy: health, idle time, groups, labels, the engine goes and comes back
     wake_badinput  wake-proxy: what can be wrong around it
+    wake_systemd   wake-proxy: units of a real systemd                              (systemd in namespaces)
 """
 import importlib
 
 
 def load() -> None:
-    for name in ("passthrough", "tool", "policy", "wake_tool", "badinput", "oracles", "routing", "traffic", "access", "load", "wake_kube", "disruption", "wake_cold", "wake_life", "wake_badinput"):
+    for name in ("passthrough", "tool", "policy", "wake_tool", "badinput", "oracles", "routing", "traffic", "access", "load", "wake_kube", "disruption", "wake_cold", "wake_life", "wake_badinput", "wake_systemd"):
         importlib.import_module(f"cases.{name}")
