@@ -20,13 +20,13 @@ from report import Results, number, table
 from servers import Dante, Direct, Microsocks, Podproxy, Yardstick, find
 
 repo = Path(__file__).resolve().parent.parent.parent
-sections = ["bulk", "new", "latency", "idle", "full", "half-close", "wake", "cluster"]
+sections = ["bulk", "new", "latency", "idle", "full", "half-close", "wake-start", "wake-run", "cluster"]
 account_uid = 54123  # of nobody else
 
 
 def options() -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    p.add_argument("--section", action="append", metavar="NAME", help=f"only these (comma-separated): {', '.join(sections)}; default: all but cluster")
+    p.add_argument("--section", action="append", metavar="NAME", help=f"only these (comma-separated): {', '.join(sections)}; wake: both of it; default: all but cluster")
     p.add_argument("--server", action="append", metavar="NAME", help="only these: direct, yardstick, podproxy, microsocks, dante")
     p.add_argument("--podproxy", action="append", metavar="[NAME=]PATH", help="the program to measure; may be repeated to compare builds")
     p.add_argument("--wake-proxy", action="append", metavar="[NAME=]PATH", help="the same for the section wake")
@@ -50,7 +50,9 @@ def options() -> argparse.Namespace:
                 p.error(f"unknown: {x}; known are {', '.join(known)}")
         return chosen
 
-    o.section = listed(o.section, sections, [s for s in sections if s != "cluster"])
+    o.section = listed(o.section, [*sections, "wake"], [s for s in sections if s != "cluster"])
+    if "wake" in o.section:
+        o.section += ["wake-start", "wake-run"]
     o.server = listed(o.server, ["direct", "yardstick", "podproxy", "microsocks", "dante"], None)
     o.pin = listed([o.pin] if o.pin else [], ["one", "two", "free"], None)
     if o.rounds < 1 or o.seconds <= 0 or o.idle < 1:
@@ -230,7 +232,7 @@ def main() -> int:
 
 
 def measure(o, results: Results, folder: Path, say, progress) -> int:
-    chosen = servers(o, folder, results) if set(o.section) - {"cluster", "wake"} else []
+    chosen = servers(o, folder, results) if set(o.section) - {"cluster", "wake", "wake-start", "wake-run"} else []
     plan = passthrough.Plan(
         servers=chosen, load=copied(o.bin / "bench_load", folder, "bench_load"), folder=folder, rounds=o.rounds, seconds=o.seconds, idle=o.idle,
         quiet=o.quiet_wait, say=progress)
@@ -245,8 +247,8 @@ def measure(o, results: Results, folder: Path, say, progress) -> int:
         import cluster
         cluster_goals = cluster.run(o, plan, results, podproxies(o, folder), say, progress)
 
-    waking = wake_proxies(o, folder, results) if "wake" in o.section else {}
-    if waking and not o.smoke:
+    waking = wake_proxies(o, folder, results) if {"wake-start", "wake-run"} & set(o.section) else {}
+    if waking and "wake-start" in o.section and not o.smoke:
         wake.starts(plan, results, waking, progress)
 
     functions = {"bulk": passthrough.bulk, "new": passthrough.new, "latency": passthrough.latency, "idle": passthrough.idle,
@@ -264,10 +266,10 @@ def measure(o, results: Results, folder: Path, say, progress) -> int:
                 for name, server_cpus, load_cpus in places:
                     run = passthrough.Interleaved(section, f"as {account.name}, {name}", plan, results, account, server_cpus, load_cpus)
                     functions[section](run)
-        if "wake" in o.section:
+        if "wake-run" in o.section:
             wake.warm(o, plan, results, waking, copied(o.bin / "bench_yardstick", folder, "bench_yardstick"), accounts(o), pins)
     print_passthrough(o, plan, results, say)
-    if "wake" in o.section:
+    if waking:
         wake.print_all(plan, results, waking, say)
 
     def others(c: dict) -> float:

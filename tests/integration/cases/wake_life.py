@@ -164,14 +164,13 @@ def throttles(world):
     container, config, listens = one(world, "slow", of_group={"idle": "200ms", "action": "throttle", "idleCpus": 0.1, "activeCpus": 1})
     cpus = lambda: container.inspect()["HostConfig"]["NanoCpus"]  # noqa: E731
     with world.wake(config, listens=[listens["echo"]]):
-        sock = wake.connect(listens["echo"])
-        wake.ask(sock, b"hello")
-        eventually(5, "it has its CPU", lambda: cpus() == 1_000_000_000)
-        sock.close()
-        eventually(5, "it is throttled", lambda: cpus() == 100_000_000)
-        check(container.runs(), "it was stopped")
-        ask_once(listens["echo"])
-        eventually(5, "it has its CPU again", lambda: cpus() == 1_000_000_000)
+        for _ in range(2):
+            sock = wake.connect(listens["echo"])
+            wake.ask(sock, b"hello")
+            eventually(5, "it has its CPU", lambda: cpus() == 1_000_000_000)
+            sock.close()
+            eventually(5, "it is throttled", lambda: cpus() == 100_000_000)
+            check(container.runs(), "it was stopped")
 
 
 @case("a container that ignores SIGTERM is killed after stopTimeout, and a client meanwhile is served afterwards", group="wake")
