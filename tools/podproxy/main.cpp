@@ -48,6 +48,7 @@ proxy::cluster_catalog_config catalog_config(config::podproxy_config const& sett
                    : settings.sessions == config::session_choice::shared  ? kube::session_use::shared
                                                                           : kube::session_use::automatic;
     out.connect_grace = settings.connect_grace;
+    out.keep_alive = settings.keep_alive;
     out.aliases = settings.aliases;
     out.default_cluster = settings.default_cluster;
     out.terminal = ::isatty(STDIN_FILENO) == 1;

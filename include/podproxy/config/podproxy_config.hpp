@@ -55,6 +55,9 @@ struct podproxy_config {
     /// `sessions`: `auto` (default: a session of its own for each connection where one is ready, else shared), `exclusive` or
     /// `shared` (up to five connections on a session).
     session_choice sessions = session_choice::automatic;
+    /// `keepAlive`: how often a silent session into a cluster is asked whether it is there, so that nothing on the way forgets it. Default
+    /// 30s; 0 is never, else from 1s to 1h.
+    std::chrono::milliseconds keep_alive{30'000};
     /// `log.level`, `log.format` (or `log.formatter`), `log.file` (`~` is the home folder), `log.colors`, `log.timestamp`.
     log_config log;
 };

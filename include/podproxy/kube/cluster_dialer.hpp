@@ -36,6 +36,7 @@ struct cluster_config {
     std::string default_namespace = "default"; ///< For addresses without a namespace.
     kube::carrier carrier = kube::carrier::automatic;
     pod_session_config sessions;
+    spdy::session_config session;
     service_client_config services;
 };
 
@@ -93,7 +94,8 @@ private:
     std::string default_namespace_;
     kube::carrier carrier_;
     net::clock::time_point spdy_until_{}; ///< WebSocket has failed where SPDY worked: it is not tried again until then
-    pod_session_config session_config_;
+    pod_session_config pool_config_;
+    spdy::session_config session_config_;
     service_client services_;
     std::map<std::pair<std::string, std::string>, std::shared_ptr<pod_sessions>> pods_;
     std::vector<std::shared_ptr<pod_sessions>> closing_; ///< closed, until they are joined

@@ -59,6 +59,9 @@ public:
     /// The socket itself, when reading and writing it directly is the same as using this stream; else null.
     virtual ready_socket* plain_socket() noexcept { return nullptr; }
 
+    /// The socket under this stream, for questions to the system about the path; null where there is none, or it is not known.
+    virtual ready_socket* transport() noexcept { return plain_socket(); }
+
     /** For streams that hold received bytes already (a multiplexer's): `view` lends them without a copy, `consume` drops bytes
         from the front. A view is valid until the next `consume`, `try_read` or wait.
         @return a non-empty view, or the errors of `try_read`. Only where `lends_views()`. */

@@ -24,6 +24,7 @@ struct cluster_catalog_config {
     kube::carrier carrier = kube::carrier::automatic;
     kube::session_use sessions = kube::session_use::automatic;
     std::chrono::milliseconds connect_grace{50};
+    std::chrono::milliseconds keep_alive{30'000}; ///< See `spdy::session_config`.
     /// From an alias to the context that it stands for.
     std::map<std::string, std::string> aliases{};
     /// The context of names that end in `.svc.cluster.local`. Empty: none.

@@ -29,6 +29,7 @@ enum class errc {
     going_away,             ///< The peer takes no more streams on this session.
     stream_reset,           ///< The peer reset the stream; the session goes on.
     stream_cancelled,       ///< We reset the stream; the session goes on.
+    no_answer,              ///< The peer is silent where it would have to answer: the path to it is dead. The session has ended.
     reader_too_slow,        ///< A stream on a shared session was not read; we reset it so that the others go on.
 };
 
@@ -63,6 +64,7 @@ inline std::string_view describe(errc e) noexcept
     case errc::going_away: return "the peer takes no more streams on this SPDY session";
     case errc::stream_reset: return "the peer reset the SPDY stream; the session goes on";
     case errc::stream_cancelled: return "the SPDY stream was given up; the session goes on";
+    case errc::no_answer: return "the server has stopped answering: the path to it is dead, or it hangs; the SPDY session has ended";
     case errc::reader_too_slow: return "more data came than its reader took, on a session that others share; the SPDY stream was reset";
     }
     return "unknown SPDY error";
@@ -79,6 +81,7 @@ inline cond condition(errc e) noexcept
     case errc::going_away:
     case errc::stream_reset: return cond::unavailable;
     case errc::stream_cancelled: return cond::cancelled;
+    case errc::no_answer: return cond::timed_out;
     default: return cond::malformed;
     }
 }

@@ -6,6 +6,8 @@
 #include <podproxy/core/result.hpp>
 #include <podproxy/net/asio.hpp>
 #include <podproxy/net/receive_queue.hpp>
+#include <podproxy/net/path.hpp>
+#include <podproxy/net/ready_socket.hpp>
 #include <podproxy/net/stream.hpp>
 #include <podproxy/spdy/errc.hpp>
 #include <podproxy/spdy/frame.hpp>
@@ -35,10 +37,14 @@ struct session_config {
     /// DATA frames that may be on their way to one worker of the peer (see `lane_count`) while others send on the session too. Its
     /// queue holds 50 frames, and a full queue stops the whole session; a stream that is alone has TCP to slow it down.
     std::uint32_t window = 32;
-    std::chrono::milliseconds ping_interval{5000}; ///< Between PINGs, with and without streams: they keep the session alive. Zero: none.
-    /// Silence after a PING that ends the session with `cond::timed_out`. Not while data of ours waits for a reader: a PING waits
-    /// behind it then, however alive the path is, and TCP itself finds a path that is not.
-    std::chrono::milliseconds ping_timeout{5000};
+    /// While something is expected of the peer (an answer to a stream or a PING, word about data): how often a PING asks whether it is
+    /// there. Zero: no PINGs of this kind or the other.
+    std::chrono::milliseconds ping_interval{2000};
+    /// Silence after a PING that ends the session with `errc::no_answer`, found with the next look after `ping_interval`. A PING that may
+    /// wait behind data for a slow reader is not counted; then the system tells whether the peer's TCP is there.
+    std::chrono::milliseconds ping_timeout{6000};
+    /// While nothing is expected: between PINGs, with and without streams, so that nothing on the way forgets the connection. Zero: none.
+    std::chrono::milliseconds keep_alive{30'000};
 };
 
 /** How the peer's SPDY implementation (moby/spdystream, which kubelet's runtimes use) spreads its work: five workers with a queue of 50
@@ -188,6 +194,8 @@ private:
 
     /// PINGs that may wait for one worker. They wait in the same queue as DATA frames; a stuck worker's must not fill up.
     static constexpr std::uint32_t most_pings = 12;
+    /// Frames in a worker's queue from which on it may be full, so that the peer reads nothing more of the session.
+    static constexpr std::uint64_t safe_queue = 48;
 
     session(net::any_stream carrier, session_config config);
 
@@ -209,7 +217,11 @@ private:
     void resume_reading();
     void ping();
     void ask(std::uint32_t lane);
+    void expect();
     void watch();
+    void look();
+    void ask_whether_alive();
+    bool path_is_dead() const;
     void changed();
 
     session_config config_;
@@ -227,14 +239,14 @@ private:
     std::uint32_t next_id_ = 1;
     std::uint32_t next_ping_ = 1;
     std::uint32_t pings_sent_ = 0;
-    std::uint64_t bytes_in_ = 0;
-    std::uint64_t bytes_at_ping_ = 0;
+    net::clock::time_point heard_ = net::clock::now(); ///< when something came last, or reading went on
     std::error_code error_;
     bool going_away_ = false;
     bool reading_ = false;
     bool writing_ = false;
     bool paused_ = false;
-    bool watching_ = false;
+    bool expecting_ = false; ///< something was sent since the last look
+    bool resting_ = true;    ///< the watch waits for `keep_alive`, or not at all
 };
 
 } // namespace podproxy::spdy

@@ -95,6 +95,7 @@ public:
     SSL* native_handle() const noexcept { return core_->ssl(); }
 
     net::executor get_executor() const override { return core_->get_executor(); }
+    net::ready_socket* transport() noexcept override { return core_->transport(); }
     result<std::size_t> try_read(std::span<std::uint8_t> out) override { return core_->try_read(out); }
     result<std::size_t> try_write(bytes_view in) override { return core_->try_write(in); }
     void async_wait(net::wait_kind kind, net::stream::wait_handler handler) override { core_->wait(kind, std::move(handler)); }

@@ -56,6 +56,7 @@ public:
     result<void> shutdown_send() override;
     void close() noexcept override;
     void reset() noexcept override;
+    net::ready_socket* transport() noexcept override;
 
     /// The code of the peer's close frame; `abnormal` as long as there was none.
     close_code close_status() const noexcept;

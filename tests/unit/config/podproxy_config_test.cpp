@@ -75,6 +75,7 @@ kubeconfigs:
   - ~/.kube/configs/*.yaml
   - ~/.kube/config-production
 connectGrace: 2s
+keepAlive: 1m
 log:
   level: DEBUG
   format: json
@@ -91,6 +92,7 @@ log:
     CHECK(c.skip_kubeconfig_env);
     CHECK(c.kubeconfigs == lines{"~/.kube/configs/*.yaml", "~/.kube/config-production"});
     CHECK(c.connect_grace == 2s);
+    CHECK(c.keep_alive == 60s);
     CHECK(c.log == log_config{log_level::debug, log_format::json, "/home/jane/podproxy.log", true, false});
 }
 
@@ -169,6 +171,11 @@ TEST_CASE("podproxy config: values that make no sense together or alone")
     CHECK(refused("connectGrace: 10001ms\n") == lines{"c.yaml:1:15: 'connectGrace' must be at most 10s"});
     CHECK(parsed("connectGrace: 10s\n").connect_grace == 10s);
     CHECK(parsed("connectGrace: 0\n").connect_grace == 0ms);
+    CHECK(parsed("keepAlive: 0\n").keep_alive == 0ms);
+    CHECK(parsed("keepAlive: 1s\n").keep_alive == 1s);
+    CHECK(parsed("keepAlive: 60m\n").keep_alive == 1h);
+    for (char const* wrong : {"999ms", "3601s"})
+        CHECK(refused(std::string("keepAlive: ") + wrong + "\n") == lines{"c.yaml:1:12: 'keepAlive' must be 0 or from 1s to 1h"});
     CHECK(refused("allow: [10.0.0.0/33]\n") == lines{"c.yaml:1:8: 'allow' has '10.0.0.0/33', which is no address and no block such as 10.0.0.0/8 or 2001:db8::/32"});
     CHECK(refused("allow: example.com\n") == lines{"c.yaml:1:8: 'allow' must be a list of texts"});
     CHECK(refused("kubeconfigs: ['']\n") == lines{"c.yaml:1:14: 'kubeconfigs' has an empty entry"});

@@ -457,12 +457,35 @@ TEST_CASE("kube pod sessions: silence of a session ends it and what runs on it",
     cluster c;
     c.session.ping_interval = milliseconds(20);
     c.session.ping_timeout = milliseconds(200);
+    c.session.keep_alive = milliseconds(20);
     auto s = c.connect(echo_port);
     CHECK(poll_until(c.ctx, [&] { return c.counted().pings >= 2; }));
     c.kube.freeze_sessions();
     std::error_code end;
     c.read(*s, 1, &end);
     CHECK(end == cond::timed_out);
+    c.kube.freeze_sessions(false);
+}
+
+TEST_CASE("kube pod sessions: when one session's path is dead, new connections use none of the others that are idle", "[kube]")
+{
+    cluster c;
+    c.session.ping_interval = milliseconds(20);
+    c.session.ping_timeout = milliseconds(100);
+    c.session.keep_alive = milliseconds(0);
+    auto a = c.connect(echo_port);
+    auto b = c.connect(echo_port);
+    CHECK(c.echo(*b, "x") == "x");
+    b.reset();
+    CHECK(poll_until(c.ctx, [&] { return c.pool->ready() == 1; }));
+    c.kube.freeze_sessions();
+    CHECK(a->try_write(as_bytes("anybody there?")));
+    std::error_code end;
+    c.read(*a, 1, &end);
+    CHECK(end == spdy::errc::no_answer);
+    auto s = c.connect(echo_port);
+    CHECK(c.echo(*s, "x") == "x");
+    CHECK(c.openings == 3);
     c.kube.freeze_sessions(false);
 }
 

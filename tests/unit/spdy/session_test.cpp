@@ -742,40 +742,120 @@ TEST_CASE("spdy session: streams may outlive the session's owner, and end in any
     run_ready(f.ctx);
 }
 
+/// Runs until the condition holds, or the time is up.
+template <class Condition>
+bool run_until(fixture& f, std::chrono::milliseconds limit, Condition condition)
+{
+    auto const until = net::clock::now() + limit;
+    while (!condition() && net::clock::now() < until) f.ctx.run_one_for(std::chrono::milliseconds(5));
+    return condition();
+}
+
 TEST_CASE("spdy session: silence after a PING ends the session", "[spdy]")
 {
     session_config config;
     config.ping_interval = std::chrono::milliseconds(1);
     config.ping_timeout = std::chrono::milliseconds(20);
+    config.keep_alive = std::chrono::milliseconds(1);
     fixture f(config);
     auto const s = f.open();
-    auto const until = net::clock::now() + std::chrono::seconds(10);
+    constexpr std::chrono::seconds long_enough(10);
+    // Sends back the PINGs of all workers but one.
+    auto const answer_all_but = [&](std::uint32_t worker) {
+        std::string out;
+        for (auto const& frame : cut(f.carrier->take_written()))
+            if (frame.is_ping() && (u32_at(frame.payload, 0) - 1) / 2 % lane_count != worker) out += frame.head + frame.payload;
+        if (!out.empty()) f.carrier->provide(out);
+        return !out.empty();
+    };
     SECTION("no answer")
     {
-        while (!f.session->error() && net::clock::now() < until) f.ctx.run_one_for(std::chrono::milliseconds(5));
-        CHECK(f.session->error() == podproxy::errc::timed_out);
+        CHECK(run_until(f, long_enough, [&] { return bool(f.session->error()); }));
+        CHECK(f.session->error() == errc::no_answer);
         CHECK(s->error() == cond::timed_out);
     }
-    SECTION("no answer, but data that its reader may be slow to take")
+    SECTION("no answer to data either, and none of the workers that have nothing to do")
     {
         CHECK(*s->try_write(as_bytes("for a slow reader")) == 17);
-        auto const soon = net::clock::now() + std::chrono::milliseconds(100);
-        while (!f.session->error() && net::clock::now() < soon) f.ctx.run_one_for(std::chrono::milliseconds(5));
+        CHECK(run_until(f, long_enough, [&] { return bool(f.session->error()); }));
+        CHECK(s->error() == errc::no_answer);
+    }
+    SECTION("the worker of a slow reader does not answer, the others do")
+    {
+        CHECK(*s->try_write(as_bytes("for a slow reader")) == 17);
+        int answered = 0;
+        CHECK(run_until(f, long_enough, [&] {
+            if (answer_all_but(s->id() % lane_count)) ++answered;
+            return answered == 20 || f.session->error();
+        }));
         CHECK_FALSE(f.session->error());
+    }
+    SECTION("so much waits for a slow reader that the peer may not read any more")
+    {
+        for (int i = 0; i < 60; ++i) CHECK(s->try_write(as_bytes("x")));
+        CHECK_FALSE(run_until(f, std::chrono::milliseconds(100), [&] { return bool(f.session->error()); }));
+    }
+    SECTION("nor when the carrier takes nothing")
+    {
+        f.carrier->write_room(0);
+        CHECK(s->try_write(as_bytes("x")));
+        CHECK_FALSE(run_until(f, std::chrono::milliseconds(100), [&] { return bool(f.session->error()); }));
     }
     SECTION("answers keep it alive")
     {
         int answered = 0;
-        while (answered < 5 && !f.session->error() && net::clock::now() < until) {
-            f.ctx.run_one_for(std::chrono::milliseconds(5));
-            auto const answers = f.pongs(f.carrier->take_written());
-            if (answers.empty()) continue;
-            ++answered;
-            f.carrier->provide(answers);
-        }
+        CHECK(run_until(f, long_enough, [&] {
+            if (answer_all_but(lane_count)) ++answered;
+            return answered == 5 || f.session->error();
+        }));
         CHECK_FALSE(f.session->error());
-        CHECK(answered == 5);
     }
+}
+
+TEST_CASE("spdy session: a silent session is asked rarely, one that owes an answer soon", "[spdy]")
+{
+    session_config config;
+    config.ping_interval = std::chrono::milliseconds(1);
+    config.keep_alive = std::chrono::hours(1);
+    fixture f(config);
+    auto const written = [&] { return f.carrier->take_written(); };
+    auto const pings = [](std::string_view bytes) {
+        auto const all = cut(bytes);
+        return std::count_if(all.begin(), all.end(), [](auto const& x) { return x.is_ping(); });
+    };
+    SECTION("nothing is expected")
+    {
+        CHECK_FALSE(run_until(f, std::chrono::milliseconds(50), [&] { return pings(written()) != 0; }));
+    }
+    SECTION("a stream was opened; when its PING is answered there is silence again")
+    {
+        auto const s = f.open();
+        std::string out;
+        CHECK(run_until(f, std::chrono::seconds(10), [&] { return pings(out += written()) != 0; }));
+        f.receive(f.pongs(out));
+        CHECK_FALSE(run_until(f, std::chrono::milliseconds(50), [&] { return pings(written()) != 0; }));
+        // Data is asked about too, with as many PINGs as it takes to come to its worker.
+        CHECK(s->try_write(as_bytes("x")));
+        s->finish();
+        CHECK(run_until(f, std::chrono::seconds(10), [&] {
+            f.receive(f.pongs(written()));
+            return f.session->lane_free(s->id() % lane_count);
+        }));
+        CHECK_FALSE(run_until(f, std::chrono::milliseconds(50), [&] { return pings(written()) != 0; }));
+    }
+}
+
+TEST_CASE("spdy session: keepalive can be switched off, the watch goes on", "[spdy]")
+{
+    session_config config;
+    config.ping_interval = std::chrono::milliseconds(1);
+    config.ping_timeout = std::chrono::milliseconds(5);
+    config.keep_alive = std::chrono::milliseconds(0);
+    fixture f(config);
+    CHECK_FALSE(run_until(f, std::chrono::milliseconds(30), [&] { return !f.carrier->take_written().empty(); }));
+    auto const s = f.open();
+    CHECK(run_until(f, std::chrono::seconds(10), [&] { return bool(f.session->error()); }));
+    CHECK(s->error() == errc::no_answer);
 }
 
 } // namespace podproxy::spdy

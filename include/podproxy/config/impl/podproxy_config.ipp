@@ -86,6 +86,9 @@ inline std::optional<podproxy_config> parse_podproxy_config(std::string_view tex
             in.complain("connectGrace", "must be at most 10s");
         detail::read_choice(in, "carrier", detail::carrier_words, out->carrier);
         detail::read_choice(in, "sessions", detail::session_words, out->sessions);
+        if (in.read("keepAlive", out->keep_alive) && out->keep_alive.count() != 0 &&
+            (out->keep_alive < std::chrono::seconds(1) || out->keep_alive > std::chrono::hours(1)))
+            in.complain("keepAlive", "must be 0 or from 1s to 1h");
         if (auto log = in.map("log")) detail::read_log(*log, env, out->log);
         in.finish();
         detail::check_listeners(in, *out);

@@ -70,7 +70,7 @@ inline result<std::unique_ptr<cluster_dialer>> cluster_dialer::create(net::execu
 
 inline cluster_dialer::cluster_dialer(net::executor ex, std::unique_ptr<api_client> api, cluster_config config, logger log)
     : executor_(ex), api_(std::move(api)), log_(log), default_namespace_(std::move(config.default_namespace)), carrier_(config.carrier),
-      session_config_(config.sessions), services_(ex, *api_, log, config.services), draw_(std::random_device{}()), background_(ex)
+      pool_config_(config.sessions), session_config_(config.session), services_(ex, *api_, log, config.services), draw_(std::random_device{}()), background_(ex)
 {
     background_.spawn(trim_now_and_then());
 }
@@ -119,7 +119,7 @@ inline std::shared_ptr<pod_sessions> cluster_dialer::sessions_of(std::string con
         place = std::make_shared<pod_sessions>(
             executor_,
             [this, path = "/api/v1/namespaces/" + ns + "/pods/" + pod + "/portforward"](diagnostics& why) { return open_session(path, why); },
-            session_config_);
+            pool_config_);
     return place;
 }
 
@@ -198,7 +198,7 @@ inline net::awaitable<cluster_dialer::session_result> cluster_dialer::open_over_
     auto const early = switched->second.early.data();
     auto carrier = std::make_unique<websocket::stream>(std::move(switched->second.stream), websocket::stream_config{},
                                                        std::vector<std::uint8_t>(early.begin(), early.end()));
-    co_return spdy::session::start(std::move(carrier), {});
+    co_return spdy::session::start(std::move(carrier), {}, session_config_);
 }
 
 inline net::awaitable<cluster_dialer::session_result> cluster_dialer::open_over_spdy(std::string path, diagnostics& why)
@@ -210,7 +210,7 @@ inline net::awaitable<cluster_dialer::session_result> cluster_dialer::open_over_
     auto switched = co_await api_->upgrade("POST", path, std::move(fields), why);
     if (!switched) co_return switched.error();
     if (!http::iequals(switched->first.fields.get("Upgrade"), "SPDY/3.1")) co_return errc::bad_answer;
-    co_return spdy::session::start(std::move(switched->second.stream), switched->second.early.data());
+    co_return spdy::session::start(std::move(switched->second.stream), switched->second.early.data(), session_config_);
 }
 
 } // namespace podproxy::kube

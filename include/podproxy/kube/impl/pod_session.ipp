@@ -85,6 +85,14 @@ inline void pod_sessions::remove_dead()
 {
     for (auto const& s : std::list(sessions_))
         if (s->streams() == 0 && s->stuck()) s->close();
+    // Where one has lost its path the others may have too: new connections get new sessions, rather than find that out one by one.
+    bool const path_lost = std::any_of(sessions_.begin(), sessions_.end(), [](auto const& s) { return s->error() == spdy::errc::no_answer; });
+    if (path_lost) {
+        for (auto const& s : std::exchange(sessions_, {})) {
+            if (!s->error() && s->streams() == 0) s->close();
+            else sessions_.push_back(s);
+        }
+    }
     sessions_.remove_if([this](auto const& s) {
         if (!s->error()) return false;
         if (s->fresh()) { // opening more of that kind for those who wait would never end

@@ -53,7 +53,7 @@ inline std::string fingerprint_of(kube::cluster_config const& c)
         for (auto const& v : p.env) f.add(v.name).add(v.value);
     }
     f.add(std::to_string(static_cast<int>(c.carrier))).add(std::to_string(static_cast<int>(c.sessions.use)));
-    f.add(std::to_string(c.sessions.connect_grace.count()));
+    f.add(std::to_string(c.sessions.connect_grace.count())).add(std::to_string(c.session.keep_alive.count()));
     return f.finish();
 }
 
@@ -76,6 +76,7 @@ inline void cluster_catalog::apply(std::vector<kube::cluster_context> const& con
             settings->carrier = config.carrier;
             settings->sessions.use = config.sessions;
             settings->sessions.connect_grace = config.connect_grace;
+            settings->session.keep_alive = config.keep_alive;
             if (settings->api.plugin) settings->api.plugin->terminal = config.terminal;
             std::string print = detail::fingerprint_of(*settings);
             if (known != clusters_.end() && known->second.fingerprint == print) continue;

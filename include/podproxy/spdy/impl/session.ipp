@@ -77,6 +77,7 @@ inline result<std::size_t> session_stream::try_write(bytes_view in)
         if (error_) return error_;
     }
     wants_room_ = taken == 0;
+    s.expect();
     s.flush();
     if (error_) return error_;
     if (taken == 0) return podproxy::errc::would_block;
@@ -160,7 +161,7 @@ inline void session::resume_reading()
 {
     if (!paused_) return;
     paused_ = false;
-    bytes_at_ping_ = static_cast<std::uint64_t>(-1); // the answer to the last PING may still lie in the carrier
+    heard_ = net::clock::now(); // the answer to the last PING may still lie in the carrier
     wait_read();
 }
 
@@ -189,7 +190,7 @@ inline void session::read_turn()
             if (n.error() == podproxy::errc::would_block) break;
             return die(n.error() == podproxy::errc::end_of_stream ? make_error_code(errc::session_closed) : n.error());
         }
-        bytes_in_ += *n;
+        if (turn == 0) heard_ = net::clock::now();
         decode(block, {block.get(), *n});
     }
     wait_read();
@@ -371,6 +372,7 @@ inline std::unique_ptr<session_stream> session::open(std::span<header_view const
         s->local_ended_ = true; // said with the frame itself; it leaves with what comes next
     else
         flush();
+    expect();
     return s;
 }
 
@@ -430,26 +432,65 @@ inline void session::ask(std::uint32_t lane)
     }
 }
 
+/// Something went out that has an answer: look soon whether it comes.
+inline void session::expect()
+{
+    expecting_ = true;
+    if (resting_) watch();
+}
+
 inline void session::watch()
 {
     if (config_.ping_interval.count() == 0 || error_) return;
-    bool const asked = std::exchange(watching_, false);
-    watch_timer_.expires_after(asked ? config_.ping_timeout : config_.ping_interval);
-    watch_timer_.async_wait([weak = weak_from_this(), asked](std::error_code ec) {
-        auto self = weak.lock();
-        if (ec || !self || self->error_) return;
-        if (asked) {
-            bool const waits_for_reader = !self->out_.empty() || std::any_of(self->lanes_.begin(), self->lanes_.end(), [](auto const& l) { return l.acked != l.sent; });
-            if (self->bytes_in_ == self->bytes_at_ping_ && !self->paused_ && !waits_for_reader) return self->die(podproxy::errc::timed_out);
-        } else if (std::none_of(self->lanes_.begin(), self->lanes_.end(), [](auto const& l) { return l.pings > most_pings; })) {
-            self->bytes_at_ping_ = self->bytes_in_;
-            self->watching_ = true;
-            self->ping();
-            self->flush();
-            if (self->out_.empty()) self->out_.release(); // a session that is only kept holds no buffer
-        }
-        self->watch();
+    bool const expecting = expecting_ || !pings_.empty() || std::any_of(lanes_.begin(), lanes_.end(), [](auto const& l) { return l.acked != l.sent; });
+    resting_ = !expecting;
+    if (resting_ && config_.keep_alive.count() == 0) return;
+    watch_timer_.expires_after(expecting ? config_.ping_interval : config_.keep_alive);
+    watch_timer_.async_wait([weak = weak_from_this()](std::error_code ec) {
+        auto const self = weak.lock();
+        if (!ec && self && !self->error_) self->look();
     });
+}
+
+inline void session::look()
+{
+    if (path_is_dead()) {
+        read_turn(); // we may have slept: what it has sent counts
+        if (error_) return;
+        if (path_is_dead()) return die(errc::no_answer);
+    }
+    expecting_ = false;
+    ask_whether_alive();
+    if (error_) return;
+    if (out_.empty()) out_.release(); // a session that is only kept holds no buffer
+    watch();
+}
+
+/// Send PINGs up to one whose worker has nothing else to do, unless such a one is on its way.
+inline void session::ask_whether_alive()
+{
+    auto const idle = [this](ping_record const& r) { return r.sent == lanes_[r.lane].acked; };
+    auto const recently = net::clock::now() - config_.ping_timeout;
+    if (std::any_of(pings_.begin(), pings_.end(), [&](auto const& r) { return idle(r) && r.at > recently; })) return;
+    for (std::uint32_t n = 0; n < lane_count && !error_; ++n) {
+        if (std::any_of(lanes_.begin(), lanes_.end(), [](auto const& l) { return l.pings > most_pings; })) break;
+        ping();
+        if (!error_ && idle(pings_.back())) break;
+    }
+    if (!error_) flush();
+}
+
+inline bool session::path_is_dead() const
+{
+    if (paused_) return false;
+    auto const now = net::clock::now();
+    if (now - heard_ < config_.ping_timeout) return false;
+    bool const read_by_peer = out_.empty() && std::none_of(lanes_.begin(), lanes_.end(), [](auto const& l) { return l.sent - l.acked + l.pings >= safe_queue; });
+    if (read_by_peer)
+        for (auto const& r : pings_)
+            if (r.sent == lanes_[r.lane].acked && now - r.at >= config_.ping_timeout && r.at >= heard_) return true;
+    auto* const socket = carrier_->transport();
+    return socket && net::path_is_silent(socket->native_handle(), config_.ping_timeout);
 }
 
 inline void session::die(std::error_code why)

@@ -40,6 +40,7 @@ public:
     result<void> shutdown_send();
     void close() noexcept;
     void reset() noexcept;
+    net::ready_socket* transport() noexcept { return lower_ ? lower_->transport() : nullptr; }
     /// The owner goes away: drop the lower stream, so that nothing refers to us but handlers that are about to be called.
     void abandon() noexcept;
 

@@ -256,6 +256,8 @@ inline stream::~stream()
 
 inline net::executor stream::get_executor() const { return state_->executor; }
 
+inline net::ready_socket* stream::transport() noexcept { return state_->lower ? state_->lower->transport() : nullptr; }
+
 inline result<std::size_t> stream::try_read(std::span<std::uint8_t> out)
 {
     assert(!out.empty());
