@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <set>
 #include <string_view>
+#include <tuple>
 
 namespace podproxy::proxy {
 
@@ -136,7 +137,7 @@ inline void cluster_catalog::name_all(cluster_catalog_config const& config)
         for (auto const& [name, cluster] : router_.names().entries())
             if (cluster == entry.context) entry.names.push_back(name);
         // Easy to type, and short, comes first.
-        std::ranges::stable_sort(entry.names, {}, [](std::string const& name) { return std::pair(!route::is_host_label(name), name.size()); });
+        std::ranges::sort(entry.names, {}, [](std::string const& name) { return std::tuple(!route::is_host_label(name), name.size(), name); });
     }
 }
 
