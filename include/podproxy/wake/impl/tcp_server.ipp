@@ -516,8 +516,8 @@ inline net::awaitable<result<net::any_stream>> tcp_server::probe(target& t, held
                             " is not open: " + (why.empty() ? std::string("no answer") : why.text());
             co_return errc::start_timed_out;
         }
-        // A sixty-fourth of the time that it has taken so far: what is lost by trying late stays small beside it.
-        auto const step = std::clamp<net::clock::duration>((now - begun) / 64, std::chrono::milliseconds(2), std::chrono::milliseconds(25));
+        // A small part of the time that it has taken so far: what is lost by trying late stays small beside it.
+        auto const step = std::clamp<net::clock::duration>((now - begun) / 128, std::chrono::milliseconds(2), std::chrono::milliseconds(25));
         pause.expires_at(std::min(now + step, deadline));
         co_await pause.async_wait(asio::as_tuple(net::use_awaitable));
     }

@@ -507,7 +507,7 @@ inline net::awaitable<result<void>> udp_server::probe(session& s, net::clock::ti
         }
         bool const next_address = attempt % std::max<std::size_t>(where.size(), 1) + 1 < where.size();
         if (next_address) continue;
-        auto const step = std::clamp<net::clock::duration>((now - begun) / 64, std::chrono::milliseconds(2), std::chrono::milliseconds(25));
+        auto const step = std::clamp<net::clock::duration>((now - begun) / 128, std::chrono::milliseconds(2), std::chrono::milliseconds(25));
         pause.expires_at(std::min(now + step, deadline));
         co_await pause.async_wait(asio::as_tuple(net::use_awaitable));
     }
