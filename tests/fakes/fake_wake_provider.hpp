@@ -58,6 +58,7 @@ public:
     // What the engine is asked for.
     std::vector<std::string> commands;              ///< In the order of their arrival, without `line`.
     std::vector<std::optional<std::chrono::seconds>> stop_timeouts;
+    std::vector<std::string> uses;                  ///< What `note_use` was told: `shop used`, `shop unused`.
     std::map<std::string, wake::resources> limits;  ///< By name: the last ones set.
 
     // How it answers.
@@ -205,6 +206,7 @@ public:
     {
         return command("limit", m.id, m.name, why, [this, r](wake::member& found) { limits[found.name] = r; });
     }
+    void note_use(std::string_view group, std::size_t clients) override { uses.push_back(std::string(group) + (clients > 0 ? " used" : " unused")); }
     net::awaitable<std::string> last_line(wake::member const& m) override
     {
         std::string const name = m.name;

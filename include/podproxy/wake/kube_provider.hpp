@@ -108,6 +108,8 @@ private:
     entry* find(member const& m);
     net::awaitable<result<kube::workload>> read(kube::workload w, diagnostics& why);
     net::awaitable<result<void>> set_replicas(kube::workload w, std::int64_t replicas, diagnostics& why);
+    void agree_to_stop(std::string const& group);
+    void tell_use();
     net::awaitable<result<void>> may_stop(member m, diagnostics& why);
     net::awaitable<std::string> find_last_line(kube::workload w);
     net::awaitable<std::string> last_event(kube::workload w);
@@ -122,7 +124,7 @@ private:
     std::list<source> sources_;
     std::map<std::string, entry> entries_; ///< by uid
     std::map<std::string, std::int64_t> remembered_; ///< replicas that could not be written into the annotation
-    std::set<std::string, std::less<>> used_;        ///< groups
+    std::set<std::string, std::less<>> used_;        ///< groups that others shall not stop
     bool live_ = false; ///< the observer has a snapshot that is true
     bool lost_ = false; ///< the observer was told that nothing is known
     net::task_group tasks_;

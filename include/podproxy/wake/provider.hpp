@@ -57,8 +57,9 @@ public:
     /// The last line that a member has written, for the report of a failure; empty where it can't be had. Never fails.
     virtual net::awaitable<std::string> last_line(member const& m) = 0;
 
-    /** How many clients hold a group or wait for it, told whenever that has changed. For engines that several of us share: what one has
-        in use must not be stopped by another, whose `stop` is then refused with `errc::unavailable` and comes again after the next idle time. */
+    /** Clients hold a group or wait for it, or none does any more: told when that changes. For engines that several of us share: what one has in
+        use must not be stopped by another, whose `stop` is then refused with `errc::unavailable` and comes again. Who has had clients agrees by
+        a `stop` of its own, after its own idle time. */
     virtual void note_use(std::string_view group, std::size_t clients) { (void)group, (void)clients; }
 };
 

@@ -146,6 +146,19 @@ TEST_CASE("group: who comes to a ready group does not wait")
     CHECK(s.engine.commands == std::vector<std::string>{"start web"});
 }
 
+TEST_CASE("group: the engine is told when clients come and when the last has gone")
+{
+    scene s;
+    CHECK(s.engine.uses.empty());
+    {
+        client first(s);
+        client second(s);
+        REQUIRE(second.served());
+        CHECK(s.engine.uses == std::vector<std::string>{"shop used"});
+    }
+    s.run();
+    CHECK(s.engine.uses == std::vector<std::string>{"shop used", "shop unused"});
+}
 TEST_CASE("group: a crowd at a cold group causes one start")
 {
     scene s;

@@ -402,9 +402,16 @@ TEST_CASE("kube provider: only the leader stops, and only what nobody uses", "[w
             auto const text = f.kube.object_json("leases", "shop", "wake-one");
             return !text.empty() && nlohmann::json::parse(text)["metadata"]["annotations"]["podproxy.wake/note"] == "blog\nshop";
         }));
-        f.provider->note_use("shop", 0);
-        f.provider->note_use("blog", 0);
-        CHECK(f.until([&] { return f.kube.object_json("leases", "shop", "wake-one").empty(); }));
+        auto const note = [&] {
+            auto const text = f.kube.object_json("leases", "shop", "wake-one");
+            return text.empty() ? std::string() : nlohmann::json::parse(text)["metadata"]["annotations"].value("podproxy.wake/note", "");
+        };
+        f.provider->note_use("shop", 0); // its own idle time has to pass first
+        f.provider->note_use("other", 1);
+        CHECK(f.until([&] { return note() == "blog\nother\nshop"; }));
+        REQUIRE(f.until([&] { return f.provider->leading(); }));
+        CHECK_FALSE(f.stop(f.web()));
+        CHECK(f.until([&] { return note() == "blog\nother"; }));
     }
 }
 

@@ -99,6 +99,7 @@ private:
     static void unlink(use_link& l) noexcept;
     static void link(use_link& head, use_link& l) noexcept;
     void note_state();
+    void note_use();
     void note_begun();
     void note_done(group_action const& a);
     void note_failed(group_action const& a);
@@ -124,6 +125,7 @@ private:
     use_link held_;              ///< Those of the present run.
     bool pumping_ = false;
     bool closed_ = false;
+    bool used_ = false; ///< As the engine was told.
 
     // For the log and the status page.
     group_state shown_ = group_state::stopped;
@@ -289,7 +291,17 @@ inline void group_core::pump()
         for (auto& a : actions) perform(a);
     pumping_ = false;
     note_state();
+    note_use();
     arm();
+}
+
+/// The engine may be one that others use, too.
+inline void group_core::note_use()
+{
+    std::size_t const clients = fsm_.waiting() + fsm_.in_use();
+    if ((clients != 0) == used_) return;
+    used_ = clients != 0;
+    engine_.note_use(fsm_.config().name, clients);
 }
 
 inline void group_core::perform(group_action& a)

@@ -506,7 +506,9 @@ inline void group_fsm::command_done(std::string_view id, member_command what, st
             ++rest_failures_;
             rest_again_ = now + pause_after(rest_failures_);
             forced_ = false;
-            report(log_level::warn, named(e->m) + (what == member_command::stop ? " can't be stopped: " : " can't be paused: ") + said);
+            // One that is not ours to stop now is no fault: another of us leads, or has clients.
+            report(ec == make_error_code(podproxy::errc::unavailable) ? log_level::debug : log_level::warn,
+                   named(e->m) + (what == member_command::stop ? " can't be stopped: " : " can't be paused: ") + said);
             break;
         case member_command::limit:
             e->level = e->wanted_level; // it is used as it is

@@ -361,6 +361,8 @@ inline net::awaitable<void> kube_provider::keep_pods(std::shared_ptr<pod_watch> 
 
 inline void kube_provider::tell(entry& e, member const& before)
 {
+    // What somebody else has stopped nobody needs any more.
+    if (e.told.state == member_state::stopped && before.state != member_state::stopped) agree_to_stop(e.told.group);
     if (!live_ || !observer_ || e.told == before) return;
     if (!e.told.group.empty()) observer_->on_member(e.told);
     else if (!before.group.empty()) observer_->on_removed(e.told.id);
@@ -466,6 +468,7 @@ inline net::awaitable<result<void>> kube_provider::stop(member const& m, std::op
     entry const* const e = find(m);
     if (!e) co_return result<void>{}; // gone is stopped
     kube::workload w = e->workload;
+    agree_to_stop(m.group);
     auto const may = co_await may_stop(m, why);
     if (!may) co_return may.error();
     for (int i = 0;; ++i) {
@@ -577,8 +580,17 @@ inline net::awaitable<std::string> kube_provider::last_event(kube::workload w)
 
 inline void kube_provider::note_use(std::string_view group, std::size_t clients)
 {
-    bool const changed = clients > 0 ? used_.emplace(group).second : used_.erase(std::string(group)) > 0;
-    if (!changed) return;
+    // When the last client has gone, the group's own idle time begins: it is in use until we want to stop it ourselves.
+    if (clients > 0 && used_.emplace(group).second) tell_use();
+}
+
+inline void kube_provider::agree_to_stop(std::string const& group)
+{
+    if (used_.erase(group) > 0) tell_use();
+}
+
+inline void kube_provider::tell_use()
+{
     std::string text;
     for (auto const& g : used_) text += (text.empty() ? "" : "\n") + g;
     lease_.set_note(std::move(text));
