@@ -113,7 +113,7 @@ def parsed_keys() -> set[str]:
     log = readers.read_text()
     log = log[log.index("inline void read_log_level("):log.index("/// One of a few words.")]
     rest = parser.read_text()
-    one = re.compile(r'(?:\bin\.read\(|read_address\(in, |read_aliases\(in, |read_cidrs\(in, |read_choice\(in, |read_log_format\(in, )"(\w+)"')
+    one = re.compile(r'(?:\bin\.read\(|read_address\(in, |read_aliases\(in, |read_cidrs\(in, |read_rules\(in, |read_choice\(in, |read_log_format\(in, )"(\w+)"')
     keys = {f"log.{key}" for key in one.findall(log)}
     top = rest[rest.index("parse_podproxy_config("):]
     return keys | set(one.findall(top))

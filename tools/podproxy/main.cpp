@@ -15,6 +15,7 @@
 #include <podproxy/proxy/cluster_catalog.hpp>
 #include <podproxy/proxy/direct_dialer.hpp>
 #include <podproxy/proxy/router_dialer.hpp>
+#include <podproxy/proxy/rules_dialer.hpp>
 #include <podproxy/proxy/server.hpp>
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -76,6 +77,21 @@ public:
     {
         access.set_users(users_);
         access.set_allowed(settings_.allow.empty() ? std::nullopt : std::optional(settings_.allow));
+    }
+
+    /// Where destinations go, by the settings as they are now. @return false when the rules can't be used.
+    bool apply(proxy::rules_dialer& rules, logger const& log)
+    {
+        diagnostics why;
+        if (auto const done = rules.set_rules(settings_.rules, why); !done) {
+            log.error("the rules can't be used", {{"error", why.empty() ? done.error().message() : why.text()}});
+            return false;
+        }
+        auto unknown = rules.unknown_clusters();
+        if (unknown != unknown_clusters_)
+            for (auto const& name : unknown) log.warn("a rule sends destinations into a cluster that is not there", {{"cluster", name}});
+        unknown_clusters_ = std::move(unknown);
+        return true;
     }
 
     /// Read the kubeconfigs for the first time. @return false when one that was asked for is not there.
@@ -164,6 +180,7 @@ private:
     config::disk_files files_;
     config::podproxy_config settings_;
     std::optional<auth::user_table> users_;
+    std::vector<std::string> unknown_clusters_; ///< of rules, as they were told last
     kube::kubeconfig_set found_;
     std::string said_;
     std::string names_;
@@ -252,6 +269,8 @@ int run(std::string const& config_file, config::config_path how)
     proxy::router_dialer router(direct);
     proxy::cluster_catalog catalog(ctx.get_executor(), direct, router, log);
     if (!all.find_clusters(catalog, log)) return exit_failure;
+    proxy::rules_dialer rules(direct, router);
+    if (!all.apply(rules, log)) return exit_failure;
 
     proxy::access_control access(log.named("proxy"));
     all.apply(access);
@@ -272,11 +291,12 @@ int run(std::string const& config_file, config::config_path how)
         for (auto const& [name, cluster] : router.names().entries()) names.push_back(name);
         return names;
     };
-    proxy::server server(ctx.get_executor(), router, log.named("proxy"), std::move(server_settings));
+    proxy::server server(ctx.get_executor(), rules, log.named("proxy"), std::move(server_settings));
 
     std::optional<net::file_watcher> watcher;
     auto const reload = [&] {
         all.reload(catalog, access, log);
+        (void)all.apply(rules, log);
         all.watch(*watcher);
     };
     watcher.emplace(ctx.get_executor(), reload);
@@ -319,6 +339,8 @@ int look(std::string const& config_file, config::config_path how, bool list)
     proxy::router_dialer router(direct);
     proxy::cluster_catalog catalog(ctx.get_executor(), direct, router, log);
     fine = all.find_clusters(catalog, log) && fine;
+    proxy::rules_dialer rules(direct, router);
+    fine = all.apply(rules, log) && rules.unknown_clusters().empty() && fine;
     std::size_t usable = 0;
     for (auto const& entry : catalog.entries()) usable += entry.names.empty() ? 0 : 1;
     if (list) {

@@ -7,6 +7,7 @@
 #include <podproxy/config/problem.hpp>
 #include <podproxy/core/cidr.hpp>
 #include <podproxy/core/host_port.hpp>
+#include <podproxy/route/rules.hpp>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -47,6 +48,8 @@ struct podproxy_config {
     /// `defaultCluster`: the context of names that end in `.svc.cluster.local` or `.svc` and in no known cluster. Default none: they
     /// pass straight through.
     std::string default_cluster;
+    /// `rules`: where destinations go, a list of maps with `to` and `via`; the first that fits counts. Default none.
+    std::vector<route::rule> rules;
     /// `connectGrace`: how long a connection into a pod waits for an error of the cluster before it is reported as open, since
     /// Kubernetes never says that it is. Default 50ms; 0 does not wait. At most 10s.
     std::chrono::milliseconds connect_grace{50};

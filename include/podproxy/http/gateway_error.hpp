@@ -28,6 +28,7 @@ inline gateway_error classify_gateway_error(std::error_code ec) noexcept
     if (ec == cond::timed_out) return {504, "connection_timeout", "It did not answer in time; see whether it is up and reachable from the proxy."};
     if (ec == cond::refused) return {502, "connection_refused", "Nothing accepts connections on that port; check the port, and whether the service has started."};
     if (category == "asio.netdb" || category == "asio.addrinfo") return {502, "dns_error", "The name can't be resolved; check how it is written."};
+    if (category == "podproxy.route" && ec == cond::unauthorized) return {403, "http_request_denied", "A rule in podproxy's settings forbids this destination."};
     if (category == "podproxy.route") return {502, "dns_error", "The name ends in a cluster, but is no address in it; check how it is written."};
     if (ec == cond::not_found) return {502, "destination_not_found", "Check the name: the service or pod does not exist there."};
     if (ec == cond::unauthorized) return {502, "proxy_configuration_error", "The proxy's credentials do not allow this; see its log and configuration."};

@@ -12,7 +12,7 @@ from .servers import unused_port
 
 
 def yaml(value, indent: int = 0) -> str:
-    """Mappings, sequences of scalars, and scalars; text is quoted."""
+    """Mappings, sequences of scalars or of mappings, and scalars; text is quoted."""
     pad, lines = "  " * indent, []
     for key, item in value.items():
         if isinstance(item, dict):

@@ -183,6 +183,32 @@ TEST_CASE("podproxy config: values that make no sense together or alone")
     CHECK(refused("a: [\n").size() == 1);
 }
 
+TEST_CASE("podproxy config: rules")
+{
+    auto const c = parsed("rules:\n- {to: '*.corp.example:443', via: 'http://ann:sesame@proxy:3128'}\n- to: 10.0.0.0/8\n  via: block\n- {to: '*', via: direct}\n- {to: db, via: prod}\n");
+    REQUIRE(c.rules.size() == 4);
+    CHECK(c.rules[0].text == "*.corp.example:443");
+    CHECK(c.rules[0].to == *route::parse_destination_pattern("*.corp.example:443"));
+    CHECK(c.rules[0].via == route::way::proxy);
+    CHECK(c.rules[0].proxy.reveal() == "http://ann:sesame@proxy:3128");
+    CHECK(c.rules[1].via == route::way::block);
+    CHECK(c.rules[2].via == route::way::direct);
+    CHECK(c.rules[3].cluster == "prod");
+    CHECK(parsed("rules: []\n").rules.empty());
+
+    CHECK(refused("rules: block\n") == lines{"c.yaml:1:8: 'rules' must be a list: [{to: \"*.corp.example\", via: direct}]"});
+    CHECK(refused("rules: [block]\n") == lines{"c.yaml:1:9: 'rules[0]' must be a map of keys and values"});
+    CHECK(refused("rules: [{to: a}, {via: block}]\n") == lines{"c.yaml:1:9: 'rules[0].via' is missing", "c.yaml:1:18: 'rules[1].to' is missing"});
+    CHECK(refused("rules: [{to: 'a b', via: block}]\n") ==
+          lines{"c.yaml:1:14: 'rules[0].to' names no destinations: a host, *.suffix, an address, a block such as 10.0.0.0/8, or * is expected"});
+    CHECK(refused("rules: [{to: a, via: 'two words'}]\n") == lines{"c.yaml:1:22: 'rules[0].via' must be direct, block, the URL of a proxy or the name of a cluster"});
+    CHECK(refused("rules: [{to: a, from: b, via: block}]\n").size() == 1);
+    auto const bad_url = refused("rules: [{to: a, via: 'ftp://ann:sesame@proxy'}]\n");
+    REQUIRE(bad_url.size() == 1);
+    CHECK(bad_url[0].starts_with("c.yaml:1:22: 'rules[0].via' is not a URL such as "));
+    CHECK(bad_url[0].find("sesame") == std::string::npos);
+}
+
 TEST_CASE("podproxy config: a file that is given must be there, the standard one need not")
 {
     test::fake_files files;

@@ -4,6 +4,7 @@
 #include <podproxy/config/detail/readers.hpp>
 #include <podproxy/config/podproxy_config.hpp>
 #include <podproxy/config/yaml.hpp>
+#include <podproxy/upstream/proxy_url.hpp>
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -46,6 +47,35 @@ inline void read_cidrs(map_reader& in, std::string_view key, std::vector<cidr>& 
     }
 }
 
+/// A list of maps: `{to: "*.corp.example", via: "http://proxy:3128"}`.
+inline void read_rules(map_reader& in, std::string_view key, std::string_view file, problem_list& problems, std::vector<route::rule>& out)
+{
+    auto const* const node = in.find(key);
+    if (!node) return;
+    if (!node->is_sequence()) return in.complain(key, "must be a list: [{to: \"*.corp.example\", via: direct}]");
+    out.clear();
+    for (auto const& entry : node->items) {
+        map_reader one(entry, file, problems, std::string(key) + "[" + std::to_string(out.size()) + "]");
+        auto& rule = out.emplace_back();
+        std::string via;
+        bool const has_to = one.read("to", rule.text);
+        bool const has_via = one.read("via", via);
+        if (entry.is_map()) {
+            if (!has_to && !one.find("to")) one.complain("to", "is missing");
+            if (!has_via && !one.find("via")) one.complain("via", "is missing");
+        }
+        if (has_to) {
+            auto to = route::parse_destination_pattern(rule.text);
+            if (to) rule.to = *std::move(to);
+            else one.complain("to", "names no destinations: " + to.error().message());
+        }
+        if (has_via && !route::read_way(via, rule)) one.complain("via", "must be direct, block, the URL of a proxy or the name of a cluster");
+        if (has_via && rule.via == route::way::proxy && !upstream::parse_proxy_url(via))
+            one.complain("via", "is " + make_error_code(upstream::errc::bad_url).message());
+        one.finish();
+    }
+}
+
 /// Two listeners on one address, or no way in at all.
 inline void check_listeners(map_reader& in, podproxy_config const& out)
 {
@@ -82,6 +112,7 @@ inline std::optional<podproxy_config> parse_podproxy_config(std::string_view tex
             in.complain("kubeconfigs", "has an empty entry");
         detail::read_aliases(in, "aliases", out->aliases);
         in.read("defaultCluster", out->default_cluster);
+        detail::read_rules(in, "rules", file, found, out->rules);
         if (in.read("connectGrace", out->connect_grace) && out->connect_grace > std::chrono::seconds(10))
             in.complain("connectGrace", "must be at most 10s");
         detail::read_choice(in, "carrier", detail::carrier_words, out->carrier);
