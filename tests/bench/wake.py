@@ -185,6 +185,12 @@ def starts(plan, results: Results, ours: dict[str, Path], say) -> None:
                     results.add(cold, setting, name, "more", (took - alone) * 1e3)
                     rest(container)
             container, inner = containers["listens at once"]
+            bare_answer(container, inner)
+            answered = answers_at_once(inner, crowd)
+            results.add(cold, at_once, "the server itself, running", "answered", len(answered))
+            results.add(cold, at_once, "the server itself, running", "first", min(answered) * 1e3)
+            results.add(cold, at_once, "the server itself, running", "spread", (max(answered) - min(answered)) * 1e3)
+            rest(container)
             for name in ours:
                 answered = answers_at_once(ways[name, "listens at once"].server.way_to(inner), crowd)
                 results.add(cold, at_once, name, "answered", len(answered))

@@ -11,6 +11,7 @@
     access       users, rights, tokens, certificates
     load         many connections at once, some of which have stopped reading
     wake_kube    wake-proxy: workloads that sleep at zero replicas
+    rolling      a Deployment that is rolled while connections arrive
     disruption   components, pods and Services that change while podproxy runs; last, since they shake the node
     wake_cold      wake-proxy: cold starts, many of them, many clients at once     (a container engine)
     wake_life      wake-proxy: health, idle time, groups, labels, the engine goes and comes back
@@ -21,5 +22,5 @@ import importlib
 
 
 def load() -> None:
-    for name in ("passthrough", "tool", "policy", "wake_tool", "badinput", "oracles", "routing", "traffic", "access", "load", "wake_kube", "disruption", "wake_cold", "wake_life", "wake_badinput", "wake_systemd"):
+    for name in ("passthrough", "tool", "policy", "wake_tool", "badinput", "oracles", "routing", "traffic", "access", "load", "wake_kube", "rolling", "disruption", "wake_cold", "wake_life", "wake_badinput", "wake_systemd"):
         importlib.import_module(f"cases.{name}")

@@ -27,12 +27,12 @@ def _answer_to(address, data: bytes, seconds: float = 10) -> bytes:
         return answer
 
 
-@case("first bytes that are neither SOCKS5 nor HTTP", group="local",
-      each=["zero", "binary", "TLS", "SOCKS4", "SSH", "HTTP/2", "newlines", "one letter and the end"])
+@case("first bytes that are neither SOCKS nor HTTP", group="local",
+      each=["zero", "binary", "TLS", "SOCKS4 BIND", "SSH", "HTTP/2", "newlines", "one letter and the end"])
 def garbage(world, kind):
     data = {
         "zero": b"\0" * 64, "binary": bytes(range(255, 0, -1)) * 20, "TLS": bytes.fromhex("16030100c8010000c40303") + bytes(200),
-        "SOCKS4": b"\x04\x01\x00\x50\x7f\x00\x00\x01me\0", "SSH": b"SSH-2.0-OpenSSH_9.2p1\r\n",
+        "SOCKS4 BIND": b"\x04\x02\x00\x50\x7f\x00\x00\x01me\0", "SSH": b"SSH-2.0-OpenSSH_9.2p1\r\n",
         "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "newlines": b"\r\n" * 2000, "one letter and the end": b"G",
     }[kind]
     for address in (world.local.mixed, world.local.http):

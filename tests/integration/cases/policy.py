@@ -4,7 +4,8 @@ import socket
 import time
 
 from support import clients, servers
-from support.cases import Skip, case, check, check_contains, check_equal, eventually
+from support.cases import Skip, case, check, check_contains, check_equal, check_in, eventually
+from support.tool import run_once
 
 PASSWORD = "open sesame"
 
@@ -140,3 +141,91 @@ def allow(world, what):
         else:
             check(done.returncode != 0, "a client from an address that is not allowed got through")
             check_contains("the log", proxy.log(), "not in 'allow'")
+
+
+@case("a rule blocks, and says which it was", group="local")
+def rule_blocks(world):
+    rules = [{"to": "ok.localhost", "via": "direct"}, {"to": "*.localhost", "via": "block"}, {"to": "127.0.0.2", "via": "block"}]
+    with servers.pages() as port, world.start([_nowhere(world)], rules=rules) as proxy:
+        check_equal("SOCKS5", clients.outcome(lambda: clients.socks(proxy.mixed, "a.localhost", port)), clients.not_allowed)
+        check_equal("an address", clients.outcome(lambda: clients.socks(proxy.mixed, "127.0.0.2", port)), clients.not_allowed)
+        check_equal("CONNECT", clients.outcome(lambda: clients.connect(proxy.mixed, "a.localhost", port)), 403)
+        answer = clients.fetch(proxy.http, f"http://a.localhost:{port}/", how="forward")
+        check_equal("forwarding", answer.status, 403)
+        check_contains("the text", answer.text, "rule 2 (to: *.localhost) blocks a.localhost")
+        check_equal("what is not blocked", clients.fetch(proxy.mixed, f"http://127.0.0.1:{port}/").status, 200)
+
+
+@case("rules send through other proxies, which may want a password", group="local", each=["http", "socks5"])
+def rule_proxy(world, scheme):
+    users = _users(world, jane=_hash(KINDS["bcrypt"]))
+    with servers.pages() as port, world.start([_nowhere(world)], users=str(users)) as far:
+        via = f"{scheme}://jane:{PASSWORD.replace(' ', '%20')}@" + "%s:%d" % far.mixed
+        with world.start([_nowhere(world)], rules=[{"to": "*", "via": via}]) as proxy:
+            for how in ("socks", "connect", "forward"):
+                position = len(far.log())
+                check_equal(how, clients.fetch(proxy.mixed, f"http://localhost:{port}/", how=how).status, 200)
+                eventually(5, "the other proxy has it in its log", lambda: f"localhost:{port}" in far.log_since(position))
+            check_equal("a refused port", clients.outcome(lambda: clients.connect(proxy.mixed, "127.0.0.1", servers.unused_port())), 502)
+            check("sesame" not in proxy.log(), "the log holds a password")
+        wrong = via.replace("jane:", "jane:not-")
+        with world.start([_nowhere(world)], rules=[{"to": "*", "via": wrong}]) as proxy:
+            check("sesame" not in proxy.log(), "the log holds a password")
+            code = clients.outcome(lambda: clients.socks(proxy.mixed, "127.0.0.1", port))
+            check_in("a wrong password", code, (clients.not_allowed, clients.general_failure))
+
+
+@case("rules are followed as the settings change", group="local")
+def rules_change(world):
+    with servers.pages() as port, world.start([_nowhere(world)]) as proxy:
+        file = proxy.folder / "config.yaml"
+        before = file.read_text()
+
+        def status() -> int:
+            return clients.fetch(proxy.mixed, f"http://127.0.0.1:{port}/", how="forward").status
+        check_equal("without rules", status(), 200)
+        file.write_text(before + 'rules: [{to: "127.0.0.0/8", via: block}]\n')
+        eventually(5, "the rule counts", lambda: status() == 403)
+        file.write_text(before + 'rules: [{to: "127.0.0.0/99", via: direct}]\n')
+        eventually(5, "the problem is in the log", lambda: "names no destinations" in proxy.log())
+        check_equal("with a broken rule", status(), 403)
+        file.write_text(before)
+        eventually(5, "the rule is gone", lambda: status() == 200)
+
+
+@case("check finds rules that can't be used", group="local")
+def rules_checked(world):
+    folder = world.new_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "config.yaml"
+    file.write_text("skipDefaultKubeconfig: true\nskipKubeconfigEnv: true\nkubeconfigs: []\nrules:\n- {to: web, via: nowhere}\n")
+    done = run_once(world.binary, folder, "check", "--config", str(file))
+    check_equal("exit code", done.returncode, 1)
+    check_contains("the message", done.stderr, "nowhere")
+    file.write_text("rules:\n- {to: 'a b', via: direct}\n- {to: a, via: 'ftp://jane:secret@proxy'}\n")
+    done = run_once(world.binary, folder, "check", "--config", str(file))
+    check_equal("exit code", done.returncode, 1)
+    check_contains("the place of the first", done.stderr, "config.yaml:2:")
+    check_contains("the place of the second", done.stderr, "config.yaml:3:")
+    check("secret" not in done.stderr, "a password is shown")
+
+
+@case("SOCKS4 and SOCKS4a by curl", group="local", each=["--socks4", "--socks4a"])
+def socks4_by_curl(world, option):
+    mixed = "%s:%d" % world.local.mixed
+    with servers.pages() as port:
+        host = "127.0.0.1" if option == "--socks4" else "localhost"
+        done = clients.curl(option, mixed, "--noproxy", "", f"http://{host}:{port}/hello")
+        check_equal("curl's exit code", (done.returncode, done.stderr), (0, ""))
+        check_contains("the page", done.stdout, '"/hello"')
+    done = clients.curl(option, mixed, "--noproxy", "", f"http://127.0.0.1:{servers.unused_port()}/")
+    check_contains("curl, about a refused port", done.stderr, "rejected or failed")
+
+
+@case("SOCKS4 is refused where a password is asked for", group="local")
+def socks4_with_users(world):
+    users = _users(world, jane=_hash(KINDS["bcrypt"]))
+    with servers.pages() as port, world.start([_nowhere(world)], users=str(users)) as proxy:
+        done = clients.curl("-f", "--socks4a", "%s:%d" % proxy.mixed, "--proxy-user", f"jane:{PASSWORD}", f"http://localhost:{port}/")
+        check(done.returncode != 0, "a SOCKS4 client got through without a password")
+        check_contains("the log", proxy.log(), "a SOCKS4 client was refused")
