@@ -7,7 +7,7 @@ set(podproxy_driver_folders net tls proxy web)
 set(podproxy_driver_stems client server session stream dialer listener provider group)
 
 # Folders whose codecs need nothing but the standard library.
-set(podproxy_core_folders capture core http metrics proxy_protocol route socks5 tls_records upstream wake wireguard)
+set(podproxy_core_folders capture core http metrics proxy_protocol route socks4 socks5 tls_records upstream wake wireguard)
 
 file(GLOB_RECURSE podproxy_all_headers CONFIGURE_DEPENDS
     ${PROJECT_SOURCE_DIR}/include/podproxy/*.hpp ${PROJECT_SOURCE_DIR}/include/podproxy/*.ipp)

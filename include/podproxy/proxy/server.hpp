@@ -23,13 +23,13 @@ namespace podproxy::proxy {
 
 /// What a port speaks.
 enum class port_kind {
-    mixed, ///< SOCKS5 and HTTP; the first byte tells. Also answers `GET /proxy.pac`.
+    mixed, ///< SOCKS5, SOCKS4 (also 4a) and HTTP; the first byte tells. Also answers `GET /proxy.pac`.
     http,  ///< HTTP only. Also answers `GET /proxy.pac`.
     pac,   ///< Answers the PAC file at every path, and proxies nothing.
 };
 
 struct server_config {
-    /// From the first byte (or its absence) to the end of the handshake of SOCKS5 or CONNECT, connecting included.
+    /// From the first byte (or its absence) to the end of the handshake of SOCKS or CONNECT, connecting included.
     std::chrono::seconds handshake_limit{30};
     /// Connecting to a destination for a CONNECT or a forwarded request. Zero: no limit.
     std::chrono::seconds dial_limit{30};

@@ -173,6 +173,31 @@ std::string socks_to(std::string const& name, std::uint16_t port)
 std::string const no_authentication = "\x05\x00"s;
 std::string socks_reply(int code) { return "\x05"s + static_cast<char>(code) + "\x00\x01\x00\x00\x00\x00\x00\x00"s; }
 
+/// Passwords are their own hashes.
+struct guarded {
+    guarded()
+    {
+        auth::user_table users;
+        users.emplace("ann", secret("sesame"));
+        access.set_users(std::move(users));
+    }
+    static auth::verifier_config plain()
+    {
+        auth::verifier_config c;
+        c.verify = [](std::string_view password, secret const& hash) -> result<bool> { return password == hash.reveal(); };
+        return c;
+    }
+    proxy::server_config config()
+    {
+        proxy::server_config c;
+        c.access = &access;
+        return c;
+    }
+    proxy::access_control access{{}, plain()};
+};
+std::string const ann = "Proxy-Authorization: Basic " + encode_base64(as_bytes("ann:sesame")) + "\r\n";
+std::string const eve = "Proxy-Authorization: Basic " + encode_base64(as_bytes("ann:open")) + "\r\n";
+
 bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 } // namespace
@@ -285,12 +310,61 @@ TEST_CASE("proxy server: the first byte may come alone, and late", "[proxy][serv
     else CHECK(c.read_until("\r\n\r\n").starts_with("HTTP/1.1 200 "));
 }
 
-TEST_CASE("proxy server: SOCKS4 is refused in its own words", "[proxy][server]")
+TEST_CASE("proxy server: SOCKS4 and SOCKS4a", "[proxy][server]")
 {
     fixture f;
     auto& c = f.connect();
-    c.send("\x04\x01\x00\x50\x7f\x00\x00\x01jane\x00"s);
-    CHECK(c.read(8) == "\x00\x5b\x00\x00\x00\x00\x00\x00"s);
+    std::string const granted = "\x00\x5a\x00\x00\x00\x00\x00\x00"s;
+    SECTION("an address")
+    {
+        c.send("\x04\x01\x00\x50\x7f\x00\x00\x01jane\x00"s);
+        CHECK(c.read(8) == granted);
+        CHECK(f.out.asked == std::vector{host_port("127.0.0.1", 80)});
+    }
+    SECTION("a name, byte by byte, with early data")
+    {
+        for (char const byte : "\x04\x01\x1f\x90\x00\x00\x00\x01\x00web.shop.kube\x00" "early"s) {
+            c.send(std::string_view(&byte, 1));
+            f.run();
+        }
+        CHECK(c.read(8) == granted);
+        CHECK(f.out.asked == std::vector{host_port("web.shop.kube", 8080)});
+        auto& up = f.upstream();
+        CHECK(f.taken(up, 5) == "early");
+        up.send("answer");
+        CHECK(c.read(6) == "answer");
+        up.end();
+        CHECK(c.read_to_end().empty());
+    }
+    SECTION("a destination that does not answer")
+    {
+        f.out.failures.push_back(make_error_code(std::errc::connection_refused));
+        c.send("\x04\x01\x00\x50\x7f\x00\x00\x01\x00"s);
+        CHECK(c.read_to_end() == "\x00\x5b\x00\x00\x00\x00\x00\x00"s);
+        CHECK(c.ended == asio::error::eof);
+    }
+    SECTION("a command that is not CONNECT")
+    {
+        c.send("\x04\x02\x00\x50\x7f\x00\x00\x01\x00"s);
+        CHECK(c.read_to_end() == "\x00\x5b\x00\x00\x00\x00\x00\x00"s);
+        CHECK(f.out.asked.empty());
+    }
+    SECTION("a client that goes in the middle")
+    {
+        c.send("\x04\x01\x00\x50"s);
+        c.end();
+        CHECK(c.read_to_end().empty());
+        CHECK(f.out.asked.empty());
+    }
+}
+
+TEST_CASE("proxy server: SOCKS4 can't send a password", "[proxy][server]")
+{
+    guarded g;
+    fixture f(port_kind::mixed, g.config());
+    auto& c = f.connect();
+    c.send("\x04\x01\x00\x50\x7f\x00\x00\x01" "ann\x00"s);
+    CHECK(c.read(8) == "\x00\x5d\x00\x00\x00\x00\x00\x00"s);
     CHECK(c.read_to_end().empty());
     CHECK(c.ended == asio::error::eof);
     CHECK(f.out.asked.empty());
@@ -713,35 +787,6 @@ TEST_CASE("proxy server: a dial that succeeds while draining ends it is not rela
     c.close();
     CHECK(poll_until(ctx, [&] { return serving.done() && d.done(); }));
 }
-
-namespace {
-
-/// Passwords are their own hashes.
-struct guarded {
-    guarded()
-    {
-        auth::user_table users;
-        users.emplace("ann", secret("sesame"));
-        access.set_users(std::move(users));
-    }
-    static auth::verifier_config plain()
-    {
-        auth::verifier_config c;
-        c.verify = [](std::string_view password, secret const& hash) -> result<bool> { return password == hash.reveal(); };
-        return c;
-    }
-    proxy::server_config config()
-    {
-        proxy::server_config c;
-        c.access = &access;
-        return c;
-    }
-    proxy::access_control access{{}, plain()};
-};
-std::string const ann = "Proxy-Authorization: Basic " + encode_base64(as_bytes("ann:sesame")) + "\r\n";
-std::string const eve = "Proxy-Authorization: Basic " + encode_base64(as_bytes("ann:open")) + "\r\n";
-
-} // namespace
 
 TEST_CASE("proxy server: SOCKS5 with user and password", "[proxy][server]")
 {

@@ -1,6 +1,7 @@
 #include <podproxy/http/connect_request.hpp>
 #include <podproxy/net/tcp_stream.hpp>
 #include <podproxy/net/timeout.hpp>
+#include <podproxy/socks4/server.hpp>
 #include <asio/error.hpp>
 #include <asio/post.hpp>
 #include <algorithm>
@@ -14,6 +15,19 @@
 namespace podproxy::proxy {
 
 namespace detail {
+
+/// What a client speaks that waits for its connection.
+enum class spoken : std::uint8_t { socks4, socks5, connect };
+
+/// How a client is told that its connection is there.
+inline bytes_view accepted(spoken by)
+{
+    static constexpr auto granted = socks4::encode_reply(socks4::reply_code::granted);
+    static auto const succeeded = socks5::encode_reply(socks5::reply_code::succeeded);
+    return by == spoken::socks4 ? bytes_view(granted) : by == spoken::socks5 ? succeeded.view() : as_bytes(http::connect_accepted);
+}
+
+inline std::string_view name_of(spoken by) noexcept { return by == spoken::socks4 ? "socks4" : by == spoken::socks5 ? "socks5" : "http"; }
 
 /// How long a client that was refused is given to take the answer.
 inline constexpr std::chrono::milliseconds farewell{1000};
@@ -123,10 +137,27 @@ inline net::awaitable<void> server::client(net::ready_socket socket, port_kind k
         if (ec) co_return; // said nothing
     }
     std::uint8_t const first = in.data()[0];
-    bool const socks = kind == port_kind::mixed && first == 5;
+    auto by = detail::spoken::connect;
     host_port destination;
     bool limited = false; // its own limit for dialing ends before ours
-    if (socks) {
+    if (kind == port_kind::mixed && first == 4) {
+        by = detail::spoken::socks4;
+        if (asks_for_password()) {
+            static constexpr auto refused = socks4::encode_reply(socks4::reply_code::wrong_user);
+            (void)client->try_write(refused);
+            log_.info("a SOCKS4 client was refused: it can't send a password; use SOCKS5 (curl --socks5-hostname)");
+            co_await http::linger_close(*client, detail::farewell);
+            co_return;
+        }
+        auto request = co_await socks4::accept_request(*client, in);
+        if (!request) {
+            if (request.error() != podproxy::errc::end_of_stream) log_.debug("socks4 handshake failed", {{"error", request.error()}});
+            if (request.error().category() == category_of<socks4::errc>()) co_await http::linger_close(*client, detail::farewell); // it was told so
+            co_return;
+        }
+        destination = std::move(request->destination);
+    } else if (kind == port_kind::mixed && first == 5) {
+        by = detail::spoken::socks5;
         auto request = co_await socks5::accept_request(*client, in, asks_for_password() ? socks_with_password_ : socks_open_);
         if (!request) {
             if (request.error() != podproxy::errc::end_of_stream) log_.debug("socks5 handshake failed", {{"error", request.error()}});
@@ -138,13 +169,8 @@ inline net::awaitable<void> server::client(net::ready_socket socket, port_kind k
         destination = *std::move(asked);
         limited = config_.dial_limit < config_.handshake_limit;
     } else {
-        if (first == 4 && kind == port_kind::mixed) {
-            static constexpr std::uint8_t rejected[] = {0, 91, 0, 0, 0, 0, 0, 0};
-            (void)client->try_write(rejected);
-            log_.info("a SOCKS4 client was refused: use SOCKS5 (curl --socks5-hostname)");
-            co_await http::linger_close(*client, detail::farewell);
-        } else if (first < 0x21 || first > 0x7e) {
-            log_.info("a client speaks neither SOCKS5 nor HTTP; if it speaks TLS, give it an http:// proxy address");
+        if (first < 0x21 || first > 0x7e) {
+            log_.info("a client speaks neither SOCKS nor HTTP; if it speaks TLS, give it an http:// proxy address");
             client->reset();
         } else {
             tasks_.spawn(serve_http(std::move(client), std::move(in), kind, std::move(here)));
@@ -166,9 +192,11 @@ inline net::awaitable<void> server::client(net::ready_socket socket, port_kind k
     if (!upstream || late) { // who was cancelled must not begin to relay: nobody would end it
         std::error_code const ec = late ? make_error_code(podproxy::errc::timed_out) : upstream.error();
         auto const linger = late ? std::chrono::milliseconds(0) : detail::farewell;
-        report_failure(socks ? "socks5" : "http", destination, ec, why);
-        if (socks) {
-            (void)client->try_write(socks5::encode_reply(socks5::reply_code_for(ec)).view());
+        report_failure(detail::name_of(by), destination, ec, why);
+        if (by != detail::spoken::connect) {
+            static constexpr auto rejected = socks4::encode_reply(socks4::reply_code::rejected);
+            if (by == detail::spoken::socks4) (void)client->try_write(rejected);
+            else (void)client->try_write(socks5::encode_reply(socks5::reply_code_for(ec)).view());
             // Closed with unread input, the connection would be reset, and the reset could overtake the reply.
             co_await http::linger_close(*client, linger);
         } else {
@@ -176,8 +204,7 @@ inline net::awaitable<void> server::client(net::ready_socket socket, port_kind k
         }
         co_return;
     }
-    auto const reply = socks5::encode_reply(socks5::reply_code::succeeded);
-    bytes_view const answer = socks ? reply.view() : as_bytes(http::connect_accepted);
+    bytes_view const answer = detail::accepted(by);
     auto const n = client->try_write(answer);
     if (!n || *n != answer.size()) co_return; // so few bytes that don't fit: nobody reads
     relay(std::move(client), std::move(*upstream), in.data(), std::move(destination), std::move(why.message), std::move(here));
