@@ -9,6 +9,7 @@
 #include <podproxy/kube/cluster_settings.hpp>
 #include <podproxy/kube/kubeconfig.hpp>
 #include <podproxy/kube/pod_session.hpp>
+#include <podproxy/kube/second_try_stream.hpp>
 #include <podproxy/kube/service_client.hpp>
 #include <podproxy/net/asio.hpp>
 #include <podproxy/net/stream.hpp>
@@ -55,7 +56,8 @@ public:
     std::string const& default_namespace() const noexcept { return default_namespace_; }
 
     /** Connect to a ready pod behind a Service: of the next in turn and one at random, the one with fewer open connections. One that turns
-        out to be gone or refuses is followed by another, as nothing has been exchanged yet.
+        out to be gone or refuses is followed by another, as nothing has been exchanged yet; see `second_try_stream` for refusals that
+        come late.
         @par Cancel terminal; nothing is left open.
         @param why On success its `message` names the pod. */
     net::awaitable<result<net::any_stream>> dial_service(std::string ns, std::string service, std::uint16_t port, diagnostics& why);
@@ -82,6 +84,9 @@ private:
     using session_result = result<std::shared_ptr<spdy::session>>;
 
     std::size_t load_of(pod_port const& p) const;
+    using pods_tried = std::shared_ptr<std::vector<pod_port>>;
+    net::awaitable<result<net::any_stream>> dial_untried(std::string ns, std::string service, std::uint16_t port, pods_tried tried, diagnostics& why);
+    net::awaitable<void> dial_again(std::string ns, std::string service, std::uint16_t port, pods_tried tried, second_try_stream::done_handler done);
     std::shared_ptr<pod_sessions> sessions_of(std::string const& ns, std::string const& pod);
     net::awaitable<session_result> open_session(std::string path, diagnostics& why);
     net::awaitable<session_result> open_over_websocket(std::string path, diagnostics& why);
@@ -100,6 +105,7 @@ private:
     std::map<std::pair<std::string, std::string>, std::shared_ptr<pod_sessions>> pods_;
     std::vector<std::shared_ptr<pod_sessions>> closing_; ///< closed, until they are joined
     std::minstd_rand draw_; ///< which endpoint is compared with the next in turn
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true); ///< until `close`: whether streams may dial again
     net::task_group background_;
 };
 

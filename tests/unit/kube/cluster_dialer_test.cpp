@@ -120,10 +120,10 @@ struct fixture {
         return std::move(s.value());
     }
     /// The first line that comes from the pod.
-    std::string greeting(dial_result& d)
+    std::string greeting(dial_result& d, std::string stop = "\n")
     {
         if (!d) return d.error().message() + " | " + why.text();
-        spawned<result<std::string>> s(ctx, read_until(**d, "\n"));
+        spawned<result<std::string>> s(ctx, read_until(**d, std::move(stop)));
         if (!poll_until(ctx, [&] { return s.done(); })) return "(nothing)";
         return s.value() ? *s.value() : s.error().message();
     }
@@ -392,6 +392,42 @@ TEST_CASE("cluster dialer: a refusal by one pod is followed by another, a refusa
         for (char const* name : {"web-1", "web-2"}) f.kube.change_pod("shop", name, [](auto& p) { p.ports.erase(8080); });
         CHECK(f.dial().error() == kube::errc::port_refused);
         CHECK(has(f.why.message, "port 8080"));
+    }
+}
+
+TEST_CASE("cluster dialer: a refusal that comes after the connection was reported as open leads to another pod", "[kube][cluster_dialer]")
+{
+    fixture f;
+    for (int i = 0; i < 2; ++i) { // after that nothing waits for refusals
+        auto s = f.dial();
+        REQUIRE(has(f.greeting(s), "I am web-"));
+    }
+    f.kube.change_pod("shop", "web-1", [](auto& p) { p.ports.erase(8080); });
+    SECTION("and what the client has sent goes there")
+    {
+        f.kube.change_pod("shop", "web-2", [](auto& p) { p.ports[8080] = programs::echo(); });
+        for (int i = 0; i < 4; ++i) {
+            auto s = f.dial();
+            REQUIRE(s);
+            CHECK(*(*s)->try_write(as_bytes("hello ")) == 6);
+            CHECK(f.greeting(s, "hello ") == "hello ");
+            spawned<result<void>> w(f.ctx, net::write_all(**s, as_bytes("again\n")));
+            CHECK(f.greeting(s) == "again\n");
+        }
+    }
+    SECTION("and where all refuse, that is the end of it")
+    {
+        f.kube.change_pod("shop", "web-2", [](auto& p) { p.ports.erase(8080); });
+        auto s = f.dial();
+        if (s) CHECK(f.greeting(s) == make_error_code(kube::errc::port_refused).message());
+    }
+    SECTION("but not when the dialer is closed")
+    {
+        std::vector<dial_result> open;
+        for (int i = 0; i < 2; ++i) open.push_back(f.dial());
+        f.dialer->close();
+        for (auto& s : open)
+            if (s) CHECK_FALSE(has(f.greeting(s), "nothing"));
     }
 }
 

@@ -89,6 +89,7 @@ inline net::awaitable<void> cluster_dialer::trim_now_and_then()
 
 inline void cluster_dialer::close()
 {
+    alive_.reset();
     background_.cancel();
     services_.close();
     for (auto const& [name, sessions] : std::exchange(pods_, {})) {
@@ -139,14 +140,43 @@ inline net::awaitable<result<net::any_stream>> cluster_dialer::dial_pod(std::str
 
 inline net::awaitable<result<net::any_stream>> cluster_dialer::dial_service(std::string ns, std::string service, std::uint16_t port, diagnostics& why)
 {
+    auto const tried = std::make_shared<std::vector<pod_port>>();
+    auto first = co_await dial_untried(ns, service, port, tried, why);
+    if (!first) co_return first;
+    second_try_stream::dial_again again = [this, alive = std::weak_ptr(alive_), ns, service, port, tried](second_try_stream::done_handler done) {
+        if (alive.expired()) return false;
+        background_.spawn(dial_again(ns, service, port, tried, std::move(done)));
+        return true;
+    };
+    co_return result<net::any_stream>(std::make_unique<second_try_stream>(std::move(*first), std::move(again)));
+}
+
+/// A pod has refused after the connection was reported as open.
+inline net::awaitable<void> cluster_dialer::dial_again(std::string ns, std::string service, std::uint16_t port, pods_tried tried,
+                                                       second_try_stream::done_handler done)
+{
+    struct teller {
+        explicit teller(second_try_stream::done_handler d) : done(std::move(d)) {}
+        teller(teller const&) = delete;
+        ~teller() { done(std::move(outcome)); }
+        second_try_stream::done_handler done;
+        result<net::any_stream> outcome = errc::port_refused; // when we are cancelled
+    } tell(std::move(done));
+    diagnostics why;
+    tell.outcome = co_await dial_untried(ns, service, port, tried, why);
+    log_.debug("a pod refused after all", {{"cluster", name()}, {"service", ns + "/" + service}, {"next", why.text()}});
+}
+
+inline net::awaitable<result<net::any_stream>> cluster_dialer::dial_untried(std::string ns, std::string service, std::uint16_t port, pods_tried tried,
+                                                                                 diagnostics& why)
+{
     constexpr std::size_t most_tries = 4;
-    std::vector<pod_port> tried;
     result<net::any_stream> last = errc::no_endpoints;
-    while (tried.size() < most_tries) {
+    while (tried->size() < most_tries) {
         diagnostics unresolved;
         auto pods = co_await services_.resolve(ns, service, port, unresolved);
         if (!pods) {
-            if (tried.empty()) {
+            if (tried->empty()) {
                 why = unresolved;
                 if (pods.error() == errc::not_found)
                     why.message = "Service " + ns + "/" + service + " does not exist in cluster " + name() + ": check the name and the namespace";
@@ -154,10 +184,10 @@ inline net::awaitable<result<net::any_stream>> cluster_dialer::dial_service(std:
             }
             co_return last;
         }
-        std::erase_if(*pods, [&](auto const& p) { return std::find(tried.begin(), tried.end(), p) != tried.end(); });
+        std::erase_if(*pods, [&](auto const& p) { return std::find(tried->begin(), tried->end(), p) != tried->end(); });
         if (pods->empty()) co_return last;
         pod_port const next = (*pods)[better_of_two(pods->size(), static_cast<std::uint32_t>(draw_()), [&](std::size_t n) { return load_of((*pods)[n]); })];
-        tried.push_back(next);
+        tried->push_back(next);
         last = co_await dial_pod(next.pod_namespace, next.pod, next.port, why);
         if (last) co_return last;
         auto const ec = last.error();
