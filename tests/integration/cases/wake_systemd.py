@@ -110,7 +110,6 @@ def does_not_exist(world):
     proxy, port = waker(world, "later", inner, units=["appears-later"], startLimit="3s", startAttempts=1)
     with proxy:
         with within(10, "the refusal"), wake.connect(port, 20) as sock:
-            sock.sendall(b"x")
             check(wake.closed_within(sock, 10), "the client is not refused")
         check_contains("the log", proxy.log(), "appears-later.service")
         with units.Unit("appears-later", units.echo_command(inner)):
