@@ -720,6 +720,28 @@ TEST_CASE("group machine: to rest may be to get less")
     CHECK(s.did() == "ready, release");
 }
 
+TEST_CASE("group machine: a client that comes while a group is getting less waits until it has more again")
+{
+    auto c = config_of();
+    c.action = idle_action::throttle;
+    c.idle_resources.nano_cpus = 10;
+    c.active_resources.nano_cpus = 1000;
+    scene s(c);
+    s.client();
+    s.started("web");
+    s.ok(member_command::limit, "web");
+    s.did();
+    s.fsm.hold_dropped(s.now);
+    s.timer();
+    CHECK(s.did() == "limit web 10");
+    s.client();
+    CHECK(s.did() == "");
+    s.ok(member_command::limit, "web");
+    CHECK(s.did() == "begun, limit web 1000");
+    s.ok(member_command::limit, "web");
+    CHECK(s.did() == "ready, release");
+}
+
 TEST_CASE("group machine: traffic gives a group back what it gave up, before its window is over")
 {
     auto c = config_of();

@@ -16,7 +16,8 @@ inline bool group_fsm::is_up(entry const& e) const
 {
     if (e.m.state != member_state::running || e.expected == outcome::resting) return false;
     if (e.pending == member_command::stop || e.pending == member_command::pause) return false;
-    if (config_.action == idle_action::throttle && e.level != limits_level::active) return false;
+    bool const gets_less = e.pending == member_command::limit && e.wanted_level == limits_level::idle;
+    if (config_.action == idle_action::throttle && (e.level != limits_level::active || gets_less)) return false;
     return !config_.use_health || e.m.health == health_state::none || e.m.health == health_state::healthy;
 }
 
