@@ -1,6 +1,5 @@
 """What wake-proxy does with containers while they live: health, idle time, groups, labels, engines that go and come back."""
 import json
-import os
 import re
 import shutil
 import socket
@@ -8,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from engines import Failed, Unavailable, docker, host, podman, settings as engine_settings
+from engines import Unavailable, docker, podman, settings as engine_settings
 from support import clients, wake
 from support.cases import Skip, case, check, check_contains, check_equal, eventually, within
 from support.tool import wait_for_log

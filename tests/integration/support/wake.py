@@ -6,7 +6,6 @@ import os
 import random
 import socket
 import ssl
-import struct
 import subprocess
 import threading
 import time
