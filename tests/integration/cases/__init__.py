@@ -11,7 +11,7 @@
     access       users, rights, tokens, certificates
     load         many connections at once, some of which have stopped reading
     wake_kube    wake-proxy: workloads that sleep at zero replicas
-    rolling      a Deployment that is rolled while connections arrive
+    rolling      a Deployment that is rolled while connections arrive; only when it is asked for by name
     disruption   components, pods and Services that change while podproxy runs; last, since they shake the node
     wake_cold      wake-proxy: cold starts, many of them, many clients at once     (a container engine)
     wake_life      wake-proxy: health, idle time, groups, labels, the engine goes and comes back

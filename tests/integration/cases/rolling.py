@@ -92,7 +92,7 @@ async def _roll(address, grace: int) -> Counter:
     return outcomes
 
 
-@case(f"three pods are replaced under {per_second} new connections per second: no connect fails", group="cluster", seconds=150,
+@case(f"three pods are replaced under {per_second} new connections per second: no connect fails", group="cluster", seconds=150, only_by_name=True,
       each=[("websocket", "auto", 5), ("websocket", "exclusive", 5), ("spdy", "auto", 5), ("websocket", "auto", 0)])
 def rolling(world, shape):
     *way, grace = shape

@@ -17,20 +17,21 @@ class Case:
     function: Callable
     group: str  # "cluster" needs the Kubernetes node, "local" does not
     seconds: float
+    only_by_name: bool = False  # takes long, and needs a quiet machine: not part of every run
 
 
 registered: list[Case] = []
 
 
-def case(name: str, *, group: str, seconds: float = 30, each: list | None = None):
+def case(name: str, *, group: str, seconds: float = 30, each: list | None = None, only_by_name: bool = False):
     """Registers a function as a case; with `each`, as one case per value, which it gets as its second argument."""
     def register(function):
         area = inspect.getmodule(function).__name__.rpartition(".")[2]
         if each is None:
-            registered.append(Case(f"{area}: {name}", function, group, seconds))
+            registered.append(Case(f"{area}: {name}", function, group, seconds, only_by_name))
         for value in each or []:
             label = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            registered.append(Case(f"{area}: {name} [{label}]", lambda world, value=value: function(world, value), group, seconds))
+            registered.append(Case(f"{area}: {name} [{label}]", lambda world, value=value: function(world, value), group, seconds, only_by_name))
         return function
     return register
 
