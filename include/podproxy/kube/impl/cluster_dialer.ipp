@@ -171,7 +171,7 @@ inline net::awaitable<result<net::any_stream>> cluster_dialer::dial_untried(std:
                                                                                  diagnostics& why)
 {
     constexpr std::size_t most_tries = 4;
-    result<net::any_stream> last = errc::no_endpoints;
+    result<net::any_stream> last = tried->empty() ? errc::no_endpoints : errc::port_refused; // a late refusal has led here
     while (tried->size() < most_tries) {
         diagnostics unresolved;
         auto pods = co_await services_.resolve(ns, service, port, unresolved);
