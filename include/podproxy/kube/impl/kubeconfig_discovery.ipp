@@ -15,6 +15,20 @@ namespace podproxy::kube {
 
 namespace detail {
 
+/// The paths that `KUBECONFIG` lists.
+inline std::vector<std::string> listed_paths(config::environment const& env)
+{
+    std::vector<std::string> out;
+    if (!env.kubeconfig) return out;
+    std::string_view list = *env.kubeconfig;
+    while (!list.empty()) {
+        std::size_t const colon = list.find(':');
+        if (auto const part = ascii_trim(list.substr(0, colon)); !part.empty()) out.push_back(config::expand_home(part, env.home));
+        list.remove_prefix(colon == std::string_view::npos ? list.size() : colon + 1);
+    }
+    return out;
+}
+
 class kubeconfig_finder {
 public:
     kubeconfig_finder(config::environment const& env, config::file_source& files) : env_(env), files_(files) {}
@@ -30,15 +44,9 @@ public:
     {
         if (!env_.kubeconfig) return;
         kubeconfig merged;
-        std::string_view list = *env_.kubeconfig;
-        while (!list.empty()) {
-            std::size_t const colon = list.find(':');
-            std::string_view const part = ascii_trim(list.substr(0, colon));
-            list.remove_prefix(colon == std::string_view::npos ? list.size() : colon + 1);
-            if (part.empty()) continue;
+        for (std::string const& path : listed_paths(env_)) {
             // kubectl goes on without such a file, since it may yet write it.
-            auto found = load(config::expand_home(part, env_.home), if_missing{config::severity::warning, "is listed in KUBECONFIG and not there"});
-            if (found) merge_kubeconfig(merged, *std::move(found));
+            if (auto found = load(path, if_missing{config::severity::warning, "is listed in KUBECONFIG and not there"})) merge_kubeconfig(merged, *std::move(found));
         }
         add(merged);
     }
@@ -125,14 +133,8 @@ inline kubeconfig_places places_to_watch(kubeconfig_sources const& sources, conf
 {
     kubeconfig_places out;
     if (!sources.skip_default && !env.home.empty()) out.files.emplace_back(env.home + "/.kube/config");
-    if (!sources.skip_env && env.kubeconfig) {
-        std::string_view list = *env.kubeconfig;
-        while (!list.empty()) {
-            std::size_t const colon = list.find(':');
-            if (auto const part = ascii_trim(list.substr(0, colon)); !part.empty()) out.files.emplace_back(config::expand_home(part, env.home));
-            list.remove_prefix(colon == std::string_view::npos ? list.size() : colon + 1);
-        }
-    }
+    if (!sources.skip_env)
+        for (std::string const& path : detail::listed_paths(env)) out.files.emplace_back(path);
     for (std::string const& pattern : sources.patterns) {
         std::string const path = config::expand_home(pattern, env.home);
         if (!config::is_glob(path)) {
